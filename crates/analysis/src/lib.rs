@@ -1,0 +1,13 @@
+//! Pure numbers and judgements of Plimsoll: what a run asks for ([`request`]), what it measured ([`record`]),
+//! how a record travels from a Job to the operator ([`frame`]), and the arithmetic in between.
+//!
+//! Nothing here reads a clock, a file, a network or an environment variable: time and randomness are arguments.
+//! That keeps every judgement a table test, and lets the command line, the Job and the operator share it.
+
+pub mod duration;
+pub mod frame;
+pub mod hash;
+pub mod job;
+pub mod promql;
+pub mod record;
+pub mod request;

@@ -1,0 +1,412 @@
+//! The record of a run: measurements only, never judgements. Keys and meanings are a contract with users' scripts.
+//!
+//! A value that could not be had is absent: no null, no 0, no empty object. A list or map that was read and is
+//! empty is `[]` or `{}`. Times are RFC 3339 in UTC. Readers allow unknown keys.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::request::Unit;
+
+/// Version of the record's meaning.
+pub const SCHEMA: &str = "plimsoll.dev/baseline-record/v1";
+
+/// One run of a PerformanceBaseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BaselineRecord {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Name of the resource.
+    pub name: String,
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the run.
+    pub run: String,
+    /// Run key of the run.
+    pub run_key: String,
+    /// When the run ended reading.
+    pub collection_date: Timestamp,
+    /// The window asked for, in days; fractions for windows shorter than a day.
+    pub period_days: f64,
+    /// The window; `to` is the one evaluation instant of every query.
+    pub window: Window,
+    /// Whether every configured source was collected.
+    pub complete: bool,
+    /// One entry a source.
+    pub sources: Vec<Source>,
+    /// Web figures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_metrics: Option<WebMetrics>,
+    /// API figures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_metrics: Option<ApiMetrics>,
+    /// Figures of pods, from Prometheus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infrastructure_metrics: Option<InfrastructureMetrics>,
+    /// Facts that the operator read from the Kubernetes API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesFacts>,
+    /// Results of the user's own queries, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_metrics: Option<IndexMap<String, CustomMetric>>,
+    /// Where each figure comes from, by its path in the record.
+    #[serde(default)]
+    pub basis: BTreeMap<String, Basis>,
+    /// What was cut to fit, each a path with the number of entries dropped.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub truncated: BTreeMap<String, u64>,
+}
+
+/// A time range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its start, exclusive.
+    pub from: Timestamp,
+    /// Its end, inclusive: the evaluation instant.
+    pub to: Timestamp,
+}
+
+/// How one source answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// `prometheus`, `kubernetes`, ...
+    pub name: String,
+    /// Whether it was collected.
+    pub state: SourceState,
+    /// Why not, where it was not collected whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<SourceReason>,
+    /// What failed, where, and what to do; at most 1,024 characters, never a secret or an answer's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How long it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// What it cost the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// Warnings that the source itself gave, at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Whether a source was collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceState {
+    /// Everything asked for was read (a metric without series was read, and is absent).
+    Collected,
+    /// It answered, but a part could not be read.
+    Partial,
+    /// Nothing could be read.
+    Failed,
+}
+
+/// Why a source was not collected whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceReason {
+    /// The credentials were refused.
+    AuthenticationFailed,
+    /// The credentials lack a right.
+    Forbidden,
+    /// No connection: unknown name, refused, reset, or an address that may not be contacted.
+    Unreachable,
+    /// No answer in time.
+    Timeout,
+    /// The server's certificate could not be verified, or TLS failed.
+    TLSFailed,
+    /// An answer that is not what the protocol says: HTML, a redirect, cut JSON, too large.
+    BadAnswer,
+    /// The server says that it cannot answer now (5xx, 429).
+    Unavailable,
+    /// A Secret or ConfigMap that the spec names does not exist.
+    SecretMissing,
+    /// A key that the spec names does not exist in its Secret or ConfigMap.
+    KeyMissing,
+    /// An extension of a database is missing.
+    ExtensionMissing,
+    /// The source holds nothing of what was asked for.
+    NoData,
+}
+
+impl SourceReason {
+    /// Whether waiting can mend it: such a failure starts a new run after 1, 5 and 15 minutes.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Timeout | Self::Unavailable | Self::NoData => true,
+            Self::AuthenticationFailed
+            | Self::Forbidden
+            | Self::TLSFailed
+            | Self::BadAnswer
+            | Self::SecretMissing
+            | Self::KeyMissing
+            | Self::ExtensionMissing => false,
+        }
+    }
+}
+
+/// What reading a source cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Requests sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queries: Option<u64>,
+    /// Bytes of answers after decompression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// Web figures; the seed's keys. Milliseconds, requests a second, percent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WebMetrics {
+    /// Median of the page load time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_load_p50_ms: Option<f64>,
+    /// 90th percentile of the page load time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_load_p90_ms: Option<f64>,
+    /// 95th percentile of the page load time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_load_p95_ms: Option<f64>,
+    /// 99th percentile of the page load time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_load_p99_ms: Option<f64>,
+    /// Requests a second over the time covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<f64>,
+    /// Failed requests per hundred; 0 with requests and no failed one, absent without requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_rate_percent: Option<f64>,
+}
+
+/// API figures; the seed's keys. Milliseconds, requests a second, percent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ApiMetrics {
+    /// Median of the response time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_time_p50_ms: Option<f64>,
+    /// 90th percentile of the response time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_time_p90_ms: Option<f64>,
+    /// 95th percentile of the response time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_time_p95_ms: Option<f64>,
+    /// 99th percentile of the response time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_time_p99_ms: Option<f64>,
+    /// Requests a second over the time covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<f64>,
+    /// Failed requests per hundred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_rate_percent: Option<f64>,
+    /// Requests a second by endpoint, highest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_endpoints: Option<IndexMap<String, f64>>,
+    /// Share of the total response time by endpoint, percent, of the endpoints in `top_endpoints`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_share_percent: Option<IndexMap<String, f64>>,
+}
+
+/// Figures of the namespace's pods; the seed's keys.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InfrastructureMetrics {
+    /// Percent of a core by pod: sum of its containers, increase over the time the pod was seen; highest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_usage_by_pod: Option<IndexMap<String, f64>>,
+    /// MiB by pod at the evaluation instant: sum of its containers; only pods alive then; highest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mb_by_pod: Option<IndexMap<String, f64>>,
+    /// MiB a second received; the seed's name for it, which says megabits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_receive_mbps: Option<f64>,
+    /// MiB a second received, summed over pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_receive_mib_per_second: Option<f64>,
+    /// How many pods beyond the 50 listed are summed in the entry `(others)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods_summed: Option<u64>,
+}
+
+/// Facts that the operator read from the Kubernetes API.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KubernetesFacts {
+    /// Workloads that the selector names, by kind and name.
+    pub workloads: Vec<Workload>,
+    /// What could not be read, and the right to add.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<UnknownFact>,
+}
+
+/// A fact that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownFact {
+    /// Which fact: `pods`, `usage`, `horizontalpodautoscalers`, ...
+    pub fact: String,
+    /// Why, and the RBAC rule to add where a right is missing.
+    pub message: String,
+}
+
+/// One Deployment, StatefulSet or DaemonSet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// `Deployment`, `StatefulSet` or `DaemonSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Replicas.
+    pub replicas: Replicas,
+    /// Restarts of the containers of the pods that exist now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
+    /// Its containers, as the pod template declares them.
+    pub containers: Vec<Container>,
+    /// The autoscaler that targets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaler: Option<Autoscaler>,
+    /// Usage now, summed over its pods, from metrics-server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// Replicas of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicas {
+    /// Asked for.
+    pub desired: i32,
+    /// Existing.
+    pub current: i32,
+    /// Ready.
+    pub ready: i32,
+}
+
+/// Requests and limits of a container, as Quantity strings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// `cpu`, `memory`, ... as requested.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, String>,
+    /// `cpu`, `memory`, ... as limited.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, String>,
+}
+
+/// State of a HorizontalPodAutoscaler.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Autoscaler {
+    /// Its name.
+    pub name: String,
+    /// Least replicas.
+    pub min_replicas: i32,
+    /// Most replicas.
+    pub max_replicas: i32,
+    /// Replicas now.
+    pub current_replicas: i32,
+    /// Replicas wanted now.
+    pub desired_replicas: i32,
+    /// Metrics as `name: current/target`.
+    pub metrics: Vec<AutoscalerMetric>,
+    /// Conditions that are not as they should be, as `type=status: reason`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// One metric of an autoscaler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoscalerMetric {
+    /// `cpu`, `memory` or the custom metric's name.
+    pub name: String,
+    /// The target, for example `70%` or `100`.
+    pub target: String,
+    /// The current value in the target's unit; absent where the autoscaler does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+}
+
+/// Use of a workload's pods.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Percent of a core.
+    pub cpu_percent_of_core: f64,
+    /// MiB.
+    pub memory_mib: f64,
+    /// How many pods were measured.
+    pub pods: u64,
+}
+
+/// Result of a query of the user's own.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CustomMetric {
+    /// The number.
+    pub value: f64,
+    /// What it means.
+    pub unit: Unit,
+}
+
+/// Where a figure comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Basis {
+    /// What the figure covers.
+    pub kind: BasisKind,
+    /// First sample within the window, or the instant.
+    pub from: Timestamp,
+    /// Last sample within the window, or the instant.
+    pub to: Timestamp,
+    /// Time really seen per hundred of the window; below 80 a figure is given and not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage_percent: Option<f64>,
+    /// Observations for latency, scrapes otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Bounds of the histogram bucket that holds the percentile, in milliseconds; the upper one is absent in the last bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution_ms: Option<Vec<f64>>,
+    /// What a reader should know: why the figure is absent, a counter reset, a gap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What a figure covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BasisKind {
+    /// The window of the run.
+    Window,
+    /// From the previous run's snapshot to this one's.
+    SincePreviousRun,
+    /// Between two snapshots of this run.
+    Sampled,
+    /// Since the server started or its statistics were reset.
+    Lifetime,
+    /// One instant.
+    Instant,
+}
+
+/// Coverage in percent below which a figure is shown and not judged.
+pub const JUDGED_COVERAGE_PERCENT: f64 = 80.0;
+
+impl BaselineRecord {
+    /// Sets `complete` from the sources: true where each was collected whole.
+    pub fn settle(&mut self) {
+        self.complete = self.sources.iter().all(|source| source.state == SourceState::Collected);
+    }
+
+    /// The basis of a figure, by its path, for example `web_metrics.page_load_p95_ms`; a map or list has one basis
+    /// as a whole, which serves its leaves.
+    #[must_use]
+    pub fn basis_of(&self, path: &str) -> Option<&Basis> {
+        self.basis.get(path).or_else(|| path.rsplit_once('.').and_then(|(parent, _)| self.basis.get(parent)))
+    }
+
+    /// Whether coverage allows the figure to be judged.
+    #[must_use]
+    pub fn is_judged(&self, path: &str) -> bool {
+        self.basis_of(path).is_some_and(|basis| {
+            basis.coverage_percent.is_none_or(|percent| percent >= JUDGED_COVERAGE_PERCENT)
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! The custom resources of plimsoll.dev: types, schema, CEL rules.

@@ -1,0 +1,1 @@
+//! Every read of the measured world: Prometheus to typed facts.

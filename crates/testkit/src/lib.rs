@@ -1,0 +1,1 @@
+//! Fixtures and a stateful fake API server with faults; for tests only.

@@ -1,0 +1,1 @@
+//! Stories on the real cluster and on real API servers.
