@@ -1,0 +1,3 @@
+//! PerformanceBaseline: validate, observe, decide, act, status.
+
+pub mod validate;
