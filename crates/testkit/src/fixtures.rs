@@ -1,0 +1,239 @@
+//! Objects and records to test with. Their names are unlike their kinds, so that a mixed-up field shows.
+
+use jiff::{SignedDuration, Timestamp};
+use plimsoll_analysis::record::{
+    ApiMetrics, BaselineRecord, Basis, BasisKind, Cost, SCHEMA, Source, SourceReason, SourceState,
+    WebMetrics, Window,
+};
+use plimsoll_analysis::request::BaselineRequest;
+use plimsoll_api::baseline::{ApiMetricsSpec, PerformanceBaselineSpec, WebMetricsSpec};
+use plimsoll_api::common::{PrometheusSource, WorkloadSource};
+use plimsoll_api::{PerformanceBaseline, RUN_ANNOTATION};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// Namespace of every fixture.
+pub const NAMESPACE: &str = "pasture";
+/// Where the fixtures' Prometheus is.
+pub const PROMETHEUS: &str = "http://prometheus.monitoring:9090";
+
+/// A baseline with a UID, generation 1 and the schema's defaults, in [`NAMESPACE`]; without any source yet.
+#[must_use]
+pub fn baseline(name: &str) -> PerformanceBaseline {
+    let spec: PerformanceBaselineSpec = with_defaults(&json!({"sources": {}}));
+    let mut baseline = PerformanceBaseline::new(name, spec);
+    baseline.metadata.namespace = Some(NAMESPACE.to_owned());
+    baseline.metadata.uid = Some("c0c0a000-0000-4000-8000-00000000c0c0".to_owned());
+    baseline.metadata.generation = Some(1);
+    baseline
+}
+
+/// What [`baseline`] is made into, step by step.
+pub trait BaselineFixture: Sized {
+    /// Measures a Prometheus server at `url`.
+    #[must_use]
+    fn prometheus(self, url: &str) -> Self;
+    /// Records the namespace's workloads.
+    #[must_use]
+    fn workloads(self) -> Self;
+    /// Collects web metrics by their default names.
+    #[must_use]
+    fn web(self) -> Self;
+    /// Collects API metrics by their default names.
+    #[must_use]
+    fn api(self) -> Self;
+    /// Looks back over `window`, for example `5m`.
+    #[must_use]
+    fn window(self, window: &str) -> Self;
+    /// Runs by a five-field cron expression, in UTC.
+    #[must_use]
+    fn schedule(self, cron: &str) -> Self;
+    /// Starts no new run.
+    #[must_use]
+    fn suspended(self) -> Self;
+    /// Asks for a run by the annotation `plimsoll.dev/run`.
+    #[must_use]
+    fn annotated(self, run: &str) -> Self;
+    /// Is another object of the same name.
+    #[must_use]
+    fn uid(self, uid: &str) -> Self;
+    /// Was edited `generation - 1` times.
+    #[must_use]
+    fn generation(self, generation: i64) -> Self;
+    /// Lives in another namespace.
+    #[must_use]
+    fn namespace(self, namespace: &str) -> Self;
+}
+
+impl BaselineFixture for PerformanceBaseline {
+    fn prometheus(mut self, url: &str) -> Self {
+        let source: PrometheusSource = with_defaults(&json!({"url": url}));
+        self.spec.sources.prometheus = Some(source);
+        self
+    }
+
+    fn workloads(mut self) -> Self {
+        let source: WorkloadSource = with_defaults(&json!({"selector": {}}));
+        self.spec.sources.workloads = Some(source);
+        self
+    }
+
+    fn web(mut self) -> Self {
+        let web: WebMetricsSpec = with_defaults(&json!({}));
+        self.spec.web = Some(web);
+        self
+    }
+
+    fn api(mut self) -> Self {
+        let api: ApiMetricsSpec = with_defaults(&json!({}));
+        self.spec.api = Some(api);
+        self
+    }
+
+    fn window(mut self, window: &str) -> Self {
+        window.clone_into(&mut self.spec.window);
+        self
+    }
+
+    fn schedule(mut self, cron: &str) -> Self {
+        self.spec.schedule = Some(cron.to_owned());
+        self
+    }
+
+    fn suspended(mut self) -> Self {
+        self.spec.suspend = true;
+        self
+    }
+
+    fn annotated(mut self, run: &str) -> Self {
+        let annotations = self.metadata.annotations.get_or_insert_default();
+        annotations.insert(RUN_ANNOTATION.to_owned(), run.to_owned());
+        self
+    }
+
+    fn uid(mut self, uid: &str) -> Self {
+        self.metadata.uid = Some(uid.to_owned());
+        self
+    }
+
+    fn generation(mut self, generation: i64) -> Self {
+        self.metadata.generation = Some(generation);
+        self
+    }
+
+    fn namespace(mut self, namespace: &str) -> Self {
+        self.metadata.namespace = Some(namespace.to_owned());
+        self
+    }
+}
+
+/// A part of a spec in which everything that `given` leaves out has the schema's default.
+fn with_defaults<T: DeserializeOwned>(given: &serde_json::Value) -> T {
+    serde_json::from_value(given.clone()).expect("every field that is not given has a default")
+}
+
+/// A complete record of the run that `request` asks for, as its Job would measure it at `now`: web and API figures
+/// where the request asks for them, each with full coverage.
+#[must_use]
+pub fn record_of(request: &BaselineRequest, now: Timestamp) -> BaselineRecord {
+    let to = request.to.unwrap_or(now);
+    let length = SignedDuration::from_secs(i64::try_from(request.window_seconds).unwrap_or(i64::MAX));
+    let window = Window { from: to.checked_sub(length).unwrap_or(Timestamp::UNIX_EPOCH), to };
+    let mut record = BaselineRecord {
+        schema: SCHEMA.to_owned(),
+        name: request.name.clone(),
+        namespace: request.namespace.clone(),
+        run: request.run.clone(),
+        run_key: request.run_key.clone(),
+        collection_date: now,
+        period_days: length.as_secs_f64() / 86_400.0,
+        window,
+        complete: false,
+        sources: vec![Source {
+            name: "prometheus".to_owned(),
+            state: SourceState::Collected,
+            reason: None,
+            message: None,
+            duration_ms: Some(412),
+            cost: Some(Cost { queries: Some(19), bytes: Some(81_234) }),
+            warnings: Vec::new(),
+        }],
+        web_metrics: request.web.as_ref().map(|_| web_metrics()),
+        api_metrics: request.api.as_ref().map(|_| api_metrics()),
+        infrastructure_metrics: None,
+        kubernetes: None,
+        custom_metrics: None,
+        basis: std::collections::BTreeMap::new(),
+        truncated: std::collections::BTreeMap::new(),
+    };
+    for section in ["web_metrics", "api_metrics"] {
+        record.basis.insert(section.to_owned(), full_basis(window));
+    }
+    record.settle();
+    record
+}
+
+fn web_metrics() -> WebMetrics {
+    WebMetrics {
+        page_load_p50_ms: Some(210.0),
+        page_load_p90_ms: Some(840.0),
+        page_load_p95_ms: Some(1_230.0),
+        page_load_p99_ms: Some(2_900.0),
+        requests_per_second: Some(17.5),
+        error_rate_percent: Some(0.2),
+    }
+}
+
+fn api_metrics() -> ApiMetrics {
+    ApiMetrics {
+        response_time_p50_ms: Some(31.0),
+        response_time_p90_ms: Some(120.0),
+        response_time_p95_ms: Some(180.0),
+        response_time_p99_ms: Some(450.0),
+        requests_per_second: Some(63.0),
+        error_rate_percent: Some(0.05),
+        top_endpoints: Some([("/collections".to_owned(), 41.0), ("/farmers".to_owned(), 22.0)].into()),
+        time_share_percent: None,
+    }
+}
+
+fn full_basis(window: Window) -> Basis {
+    Basis {
+        kind: BasisKind::Window,
+        from: window.from,
+        to: window.to,
+        coverage_percent: Some(100.0),
+        samples: Some(5_250),
+        resolution_ms: None,
+        note: None,
+    }
+}
+
+/// The record of a run of [`baseline`]`("dairy")` over five minutes, with web and API figures.
+#[must_use]
+pub fn record() -> BaselineRecord {
+    let request: BaselineRequest = with_defaults(&json!({
+        "schema": plimsoll_analysis::request::SCHEMA,
+        "name": "dairy", "namespace": NAMESPACE, "uid": "c0c0a000-0000-4000-8000-00000000c0c0",
+        "run": "dairy-0123456789", "run_key": format!("sha256:{}", "01".repeat(32)), "window_seconds": 300,
+        "web": {"latency_histogram": "h", "request_counter": "c", "matchers": "", "error_matchers": ""},
+        "api": {
+            "latency_histogram": "h", "request_counter": "c", "matchers": "", "error_matchers": "",
+            "endpoint_label": "endpoint", "top": 10,
+        },
+    }));
+    record_of(&request, crate::FixedClock::default().now())
+}
+
+/// Makes the record's first source fail, as a server that answers with `reason` does, and takes its figures out.
+pub fn fail_source(record: &mut BaselineRecord, reason: SourceReason, message: &str) {
+    if let Some(source) = record.sources.first_mut() {
+        source.state = SourceState::Failed;
+        source.reason = Some(reason);
+        source.message = Some(message.to_owned());
+    }
+    record.web_metrics = None;
+    record.api_metrics = None;
+    record.basis.clear();
+    record.settle();
+}
