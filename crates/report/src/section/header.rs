@@ -1,0 +1,93 @@
+//! What the report is of, whether it is complete, and the figures that most readers come for.
+
+use plimsoll_analysis::record::{BaselineRecord, Source, SourceState};
+
+use super::figures::{self, Figure};
+use crate::document::{Block, Text};
+use crate::format;
+
+pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
+    let mut blocks = vec![
+        Block::Title(Text::new("Performance baseline ").outside(&record.name)),
+        Block::List(vec![
+            Text::new("Namespace ").outside(&record.namespace).plain(", run ").outside(&record.run),
+            Text::new("Window ").plain(format::interval(record.window.from, record.window.to)),
+            state(record),
+        ]),
+    ];
+    blocks.extend(headline(record).map(Block::Paragraph));
+    // Paragraphs, since a list right after a list would become part of it.
+    blocks.extend(record.sources.iter().filter_map(problem).map(Block::Paragraph));
+    blocks
+}
+
+/// Complete or not, and when reading ended.
+fn state(record: &BaselineRecord) -> Text {
+    let read = format!(" Reading ended {}.", format::instant(record.collection_date));
+    if record.complete {
+        return Text::default().strong("Complete").plain(match record.sources.len() {
+            0 => format!(": no source was asked for.{read}"),
+            1 => format!(": the one source was collected.{read}"),
+            count => format!(": all {count} sources were collected.{read}"),
+        });
+    }
+    let text = Text::default().strong("Not complete");
+    let named: Vec<String> = record
+        .sources
+        .iter()
+        .filter_map(|source| match source.state {
+            SourceState::Collected => None,
+            SourceState::Partial => Some(format!("{} was read in part", source.name)),
+            SourceState::Failed => Some(format!("{} failed", source.name)),
+        })
+        .collect();
+    if named.is_empty() {
+        text.plain(".").plain(read)
+    } else {
+        text.plain(": ").sentence(&named.join(", ")).plain(read)
+    }
+}
+
+/// Why a source was not collected whole, in its own words, which name the remedy.
+fn problem(source: &Source) -> Option<Text> {
+    let what = match source.state {
+        SourceState::Collected => return None,
+        SourceState::Partial => " was read in part",
+        SourceState::Failed => " failed",
+    };
+    let mut text = Text::default().strong(&source.name).plain(what);
+    if let Some(reason) = source.reason {
+        text = text.plain(format!(" ({reason:?})"));
+    }
+    Some(match &source.message {
+        Some(message) => text.plain(": ").sentence(message),
+        None => text.plain("; it left no message."),
+    })
+}
+
+/// `Web: p95 412ms, requests 20.1/s, errors 0.12%. API: ...`: the figures of `kubectl get`, in a sentence a section.
+fn headline(record: &BaselineRecord) -> Option<Text> {
+    let mut text = Text::default();
+    let mut empty = true;
+    for (section, figures) in [("Web", figures::web(record)), ("API", figures::api(record))] {
+        let wanted = |figure: &&Figure<'_>| {
+            [figures::P95, figures::REQUESTS, figures::ERRORS].contains(&figure.name.as_str())
+        };
+        let mut separator = format!("{}{section}: ", if empty { "" } else { " " });
+        let mut named = false;
+        for figure in figures.iter().filter(wanted) {
+            let Some(value) = &figure.value else { continue };
+            text = text.plain(format!("{separator}{} ", figure.name.to_lowercase())).strong(value);
+            if !figure.is_judged() {
+                text = text.plain(" (not judged)");
+            }
+            ", ".clone_into(&mut separator);
+            named = true;
+        }
+        if named {
+            text = text.plain(".");
+            empty = false;
+        }
+    }
+    (!empty).then_some(text)
+}

@@ -1,0 +1,48 @@
+//! How each source answered and what that cost it, and what was cut from the record.
+
+use plimsoll_analysis::record::BaselineRecord;
+
+use crate::document::{Block, Grid, Text, list, numbers, words};
+use crate::format;
+
+pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
+    let mut grid = Grid::new([
+        words("Source"),
+        words("State"),
+        words("Reason"),
+        numbers("Duration"),
+        numbers("Queries"),
+        numbers("Answers"),
+    ]);
+    let mut warnings = Vec::new();
+    for source in &record.sources {
+        let cost = source.cost.unwrap_or_default();
+        grid.row([
+            Some(source.name.clone()),
+            Some(format!("{:?}", source.state)),
+            source.reason.map(|reason| format!("{reason:?}")),
+            source.duration_ms.map(|duration| format::milliseconds(float(duration))),
+            cost.queries.map(format::count),
+            cost.bytes.map(|bytes| format::bytes(float(bytes))),
+        ]);
+        let warn =
+            |warning: &String| Text::default().strong(&source.name).plain(" warns: ").sentence(warning);
+        warnings.extend(source.warnings.iter().map(warn));
+    }
+    let body: Vec<Block> = grid.block().into_iter().chain(list(warnings)).collect();
+    if body.is_empty() { body } else { [vec![Block::Heading("Sources")], body].concat() }
+}
+
+/// What was dropped so that the record fits its ConfigMap.
+pub(super) fn truncated(record: &BaselineRecord) -> Vec<Block> {
+    let mut grid = Grid::new([words("List of the record"), numbers("Entries left out")]);
+    for (path, dropped) in &record.truncated {
+        grid.row([Some(path.clone()), Some(format::count(*dropped))]);
+    }
+    grid.block().map_or_else(Vec::new, |grid| vec![Block::Heading("Cut to fit"), grid])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn float(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,228 @@
+//! Whole reports: as they read, and that nothing of the measured world can change their shape.
+
+use proptest::prelude::*;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::document::{Block, Grid, Text, numbers, words};
+use crate::escape::clean;
+use crate::{Summary, markdown, summary, table};
+
+mod sample;
+
+/// Every extension that could make markup of a text.
+fn options() -> Options {
+    Options::ENABLE_TABLES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_MATH
+        | Options::ENABLE_HEADING_ATTRIBUTES
+}
+
+/// The shape of a document: everything but its text.
+fn shape(markdown: &str) -> Vec<String> {
+    Parser::new_ext(markdown, options())
+        .filter(|event| !matches!(event, Event::Text(_)))
+        .map(|event| format!("{event:?}"))
+        .collect()
+}
+
+/// The texts of a document as its reader sees them: one a heading, paragraph, list item and cell.
+fn texts(markdown: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut text = String::new();
+    for event in Parser::new_ext(markdown, options()) {
+        match event {
+            Event::Text(part) => text.push_str(&part),
+            Event::Start(Tag::Strong) | Event::End(TagEnd::Strong) => {}
+            Event::Start(Tag::Heading { .. } | Tag::Paragraph | Tag::Item | Tag::TableCell) => text.clear(),
+            Event::End(TagEnd::Heading(_) | TagEnd::Paragraph | TagEnd::Item | TagEnd::TableCell) => {
+                texts.push(std::mem::take(&mut text));
+            }
+            Event::Start(Tag::List(_) | Tag::Table(_) | Tag::TableHead | Tag::TableRow)
+            | Event::End(TagEnd::List(_) | TagEnd::Table | TagEnd::TableHead | TagEnd::TableRow) => {}
+            other => texts.push(format!("{other:?}")),
+        }
+    }
+    texts
+}
+
+/// One block of each kind that begins with, ends with and holds nothing but a text.
+fn blocks(text: &str) -> Vec<Block> {
+    let plain = || Text::default().outside(text);
+    let mut grid = Grid::new([words("Word"), numbers("Number"), words("Last")]);
+    grid.row([Some(text.to_owned()), Some("1".to_owned()), Some(text.to_owned())]);
+    let mut blocks = vec![Block::Title(plain()), Block::Paragraph(plain())];
+    blocks.push(Block::List(vec![plain(), Text::default().strong(text).plain(": ").outside(text)]));
+    blocks.extend(grid.block());
+    blocks
+}
+
+#[test]
+fn a_full_record_reads_well() {
+    insta::assert_snapshot!("full_markdown", markdown(&sample::full()));
+    insta::assert_snapshot!("full_table", table(&sample::full()));
+}
+
+#[test]
+fn a_failed_source_is_named_with_its_remedy_first() {
+    insta::assert_snapshot!("failed_markdown", markdown(&sample::failed()));
+    insta::assert_snapshot!("failed_table", table(&sample::failed()));
+}
+
+#[test]
+fn little_coverage_is_marked_and_missing_figures_say_why() {
+    let record = sample::partial_coverage();
+    insta::assert_snapshot!("partial_markdown", markdown(&record));
+    insta::assert_snapshot!("partial_table", table(&record));
+}
+
+#[test]
+fn an_empty_record_has_no_sections() {
+    insta::assert_snapshot!("empty_markdown", markdown(&sample::empty()));
+    insta::assert_snapshot!("empty_table", table(&sample::empty()));
+}
+
+#[test]
+fn the_columns_of_kubectl_are_short() {
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        summary(&sample::full()),
+        Summary {
+            page_p95: text("412ms"),
+            api_p95: text("181ms"),
+            requests: text("20.1/s, 19.8/s"),
+            errors: text("0.123%, 0%"),
+            coverage: text("99.8%"),
+        }
+    );
+    assert_eq!(
+        summary(&sample::partial_coverage()),
+        Summary {
+            page_p95: text("4.2ms"),
+            api_p95: None,
+            requests: text("20/s, –"),
+            errors: None,
+            coverage: text("14.2%"),
+        }
+    );
+    assert_eq!(summary(&sample::empty()), Summary::default());
+}
+
+#[test]
+fn a_percentile_past_the_last_bucket_is_only_bounded_from_below() {
+    let mut record = sample::full();
+    let basis = record.basis.get_mut("web_metrics.page_load_p95_ms").unwrap();
+    basis.resolution_ms = Some(vec![2_500.0]);
+    record.web_metrics.as_mut().unwrap().page_load_p95_ms = Some(2_500.0);
+    assert_eq!(summary(&record).page_p95.as_deref(), Some(">2.5s"));
+}
+
+#[test]
+fn one_section_alone_has_one_figure_a_column() {
+    let mut record = sample::full();
+    record.web_metrics = None;
+    record.basis.retain(|path, _| !path.starts_with("web_metrics"));
+    assert_eq!(summary(&record).requests.as_deref(), Some("19.8/s"));
+    assert!(!markdown(&record).contains("## Web"));
+}
+
+#[test]
+fn a_pod_with_dots_in_its_name_has_its_own_coverage() {
+    let mut record = sample::empty();
+    let cpu = [("node.local".to_owned(), 3.0)].into_iter().collect();
+    record.infrastructure_metrics = Some(plimsoll_analysis::record::InfrastructureMetrics {
+        cpu_usage_by_pod: Some(cpu),
+        ..Default::default()
+    });
+    let mut basis = sample::basis();
+    record.basis.insert("infrastructure_metrics.cpu_usage_by_pod".to_owned(), basis.clone());
+    basis.coverage_percent = Some(12.5);
+    record.basis.insert("infrastructure_metrics.cpu_usage_by_pod.node.local".to_owned(), basis);
+    assert!(markdown(&record).contains("12.5%, not judged"), "{}", markdown(&record));
+}
+
+#[test]
+fn a_list_that_was_read_and_is_empty_is_said_to_be_empty() {
+    let mut record = sample::full();
+    record.api_metrics.as_mut().unwrap().top_endpoints = Some(indexmap::IndexMap::new());
+    record.infrastructure_metrics = Some(plimsoll_analysis::record::InfrastructureMetrics::default());
+    record.basis.retain(|path, _| !path.starts_with("infrastructure_metrics"));
+    let text = markdown(&record);
+    assert!(text.contains("No endpoint answered a request within the window."), "{text}");
+    assert!(text.contains("No pod of the namespace was seen within the window."), "{text}");
+}
+
+#[test]
+fn hostile_texts_change_nothing_but_text() {
+    let calm = shape(&markdown(&sample::saying("calm")));
+    for text in [
+        "a | b || c |",
+        "a \\| b \\",
+        "\\",
+        "`code` ``code`` ```\ncode",
+        "<script>alert(1)</script><!-- x --><img src=x onerror=y>",
+        "[a](javascript:x) ![b](http://x/y.png) [^1] [c][d] <http://x>",
+        "**bold** __bold__ *i* _i_ ~~gone~~ $x$ $$y$$",
+        "line\n\n# heading\n\n---\n| a | b |\n|---|---|\n",
+        "- item\n1. item\n> quote\n    code",
+        "&lt;b&gt; &#60; &amp;",
+        "# ## {#id .class}",
+        "\u{1b}[2J\u{7}\u{202E}\u{2028}\u{0}",
+        "[ ] task",
+        "===",
+        "---",
+        "1)",
+    ] {
+        let text = format!("{text} end");
+        assert_eq!(shape(&markdown(&sample::saying(&text))), calm, "{text:?}");
+    }
+}
+
+#[test]
+fn a_very_long_text_is_cut() {
+    let text = markdown(&sample::saying(&"x".repeat(100_000)));
+    assert!(text.len() < 150_000, "{} bytes", text.len());
+}
+
+/// Texts with much of what Markdown and terminals act on.
+fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,60}",
+        "[-|\\\\`<>&*_~#\\[\\](){}!$=+:.0-9a-z \n\t]{0,60}",
+        "[\\x00-\\x20\u{7f}-\u{9f}\u{200b}-\u{202e}\u{2028}a-c|]{0,60}",
+        "(&lt;|&#60;|<b>|</b>|\\[a\\]\\(b\\)|\\*\\*|__|`|\\||\\\\|# |- |1\\. |[a-z ]){0,16}",
+        "[牛乳🐄é|\u{301}]{0,120}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_text_is_read_back_as_it_was_and_stays_in_its_cell(text in hostile()) {
+        let text = format!("{text}z");
+        let written = crate::markdown::render(&blocks(&text));
+        let (line, cell) = (clean(&text, 1024), clean(&text, 80));
+        let number = "1".to_owned();
+        let mut expected = vec![line.clone(), line.clone(), line.clone(), format!("{cell}: {line}")];
+        expected.extend(["Word", "Number", "Last"].map(str::to_owned));
+        expected.extend([cell.clone(), number, cell]);
+        prop_assert_eq!(texts(&written), expected, "{}", written);
+    }
+
+    #[test]
+    fn no_text_of_the_record_becomes_markup(text in hostile()) {
+        // A text of its own at both ends keeps it from being empty, in which case emphasis rightly vanishes.
+        let written = markdown(&sample::saying(&format!("a{text}z")));
+        prop_assert_eq!(shape(&written), shape(&markdown(&sample::saying("calm"))), "{}", written);
+    }
+
+    #[test]
+    fn no_text_of_the_record_reaches_a_terminals_control(text in hostile()) {
+        let written = table(&sample::saying(&text));
+        for line in written.lines() {
+            prop_assert!(line.width() <= 100, "{} columns: {}", line.width(), line);
+            prop_assert!(!line.chars().any(char::is_control), "{:?}", line);
+        }
+    }
+}
