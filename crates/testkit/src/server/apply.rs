@@ -58,8 +58,8 @@ pub(crate) fn apply(
     let before = managers.insert(me, wanted.clone()).unwrap_or_default();
     managers.retain(|_, owned| !owned.is_empty());
     // Removal first: it takes emptied objects with it, which the merge then puts back where they are wanted empty.
-    // Deepest first, so that an item goes after its fields.
-    for path in before.difference(&wanted).collect::<Vec<_>>().into_iter().rev() {
+    // An item of a keyed list comes before its fields, and goes whole where nobody owns any of them.
+    for path in before.difference(&wanted) {
         let is_owned = managers.values().flatten().any(|owned| owned.starts_with(path));
         if !is_owned {
             fields::remove(resource, live, path);

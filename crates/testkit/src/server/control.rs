@@ -10,8 +10,8 @@ impl<K: kube::Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned>
 /// Objects, as the rest of the cluster writes and reads them.
 impl FakeApiServer {
     /// Stores an object as it stands, with its status, and gives what was stored. What is absent is filled in: UID,
-    /// creation time, generation, the defaults of a Job. An object of that name is replaced, as by a user's edit: its UID stays,
-    /// and its generation counts up where the spec differs.
+    /// creation time, generation, the defaults of a Job. An object of that name is replaced, as by a user's edit: its
+    /// UID and status stay where the new one has none, and its generation counts up where the spec differs.
     ///
     /// # Panics
     /// Where the object has no name.
@@ -44,16 +44,19 @@ impl FakeApiServer {
             admit::default_fields(&key, &mut object);
             return inner.store.create(&key, Stored { value: object, managers: Default::default() });
         };
-        for field in ["uid", "creationTimestamp", "generation", "deletionTimestamp"] {
+        for field in ["uid", "creationTimestamp", "deletionTimestamp"] {
             if object["metadata"][field].is_null() && !before["metadata"][field].is_null() {
                 object["metadata"][field] = before["metadata"][field].clone();
             }
         }
+        if object["status"].is_null() && !before["status"].is_null() {
+            object["status"] = before["status"].clone();
+        }
         admit::default_fields(&key, &mut object);
-        let same_generation = object["metadata"]["generation"] == before["metadata"]["generation"];
-        if admit::has_generation(resource) && same_generation && object["spec"] != before["spec"] {
-            let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
-            object["metadata"]["generation"] = json!(generation + 1);
+        if admit::has_generation(resource) {
+            let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap_or(0);
+            let edited = i64::from(object["spec"] != before["spec"]);
+            object["metadata"]["generation"] = json!(generation(&object).max(generation(&before) + edited));
         }
         object["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
         if object == before { before } else { inner.store.update(&key, Stored { value: object, managers }) }

@@ -11,7 +11,7 @@ use super::route::{ObjectKey, ResourceType, Route, Verb};
 use super::status::ApiFailure;
 use super::store::{Effect, Stored, finalizers, is_waiting};
 use super::watch::{self, ResponseBody};
-use super::{admit, read};
+use super::{admit, delete, read};
 
 /// A successful answer.
 pub(crate) struct Answer {
@@ -32,7 +32,7 @@ impl Answer {
         Self { code, body, effect: Effect::None, key: route.key() }
     }
 
-    fn with(mut self, effect: Effect, key: ObjectKey) -> Self {
+    pub(crate) fn with(mut self, effect: Effect, key: ObjectKey) -> Self {
         self.effect = effect;
         self.key = key;
         self
@@ -52,8 +52,8 @@ pub(crate) fn perform(inner: &mut Inner, route: &Route, body: &[u8]) -> Result<A
         Verb::Create => create(inner, route, parse(body)?),
         Verb::Update => update(inner, route, &parse(body)?),
         Verb::Patch => patch(inner, route, &parse(body)?),
-        Verb::Delete => delete(inner, route, &options(body)?),
-        Verb::DeleteCollection => delete_collection(inner, route, &options(body)?),
+        Verb::Delete => delete::delete(inner, route, &options(body)?),
+        Verb::DeleteCollection => delete::delete_collection(inner, route, &options(body)?),
     }
 }
 
@@ -295,75 +295,6 @@ fn finish(
     Ok(answer(&stored).with(Effect::Updated, key))
 }
 
-fn delete(inner: &mut Inner, route: &Route, options: &Value) -> Result<Answer, ApiFailure> {
-    if !route.subresource.is_empty() {
-        return Err(not_served());
-    }
-    let key = route.key();
-    let before = existing(inner, &key)?.value;
-    for (field, word) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
-        let (wanted, found) = (&options["preconditions"][field], &before["metadata"][field]);
-        if !wanted.is_null() && wanted != found {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let (wanted, found) = (text(wanted), text(found));
-            let why = format!(
-                "Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {found}"
-            );
-            return Err(ApiFailure::conflict(&key.resource, &key.name, &why));
-        }
-    }
-    let effect = if route.is_dry_run() || options["dryRun"][0] == "All" {
-        Effect::None
-    } else {
-        remove(inner, &key, policy(route, options))
-    };
-    let answer = match inner.store.get(&key) {
-        Some(stored) if effect == Effect::Deleted => Answer::json(200, route, &stored.value),
-        _ => Answer::json(
-            200,
-            route,
-            &json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-                "details": {
-                    "name": key.name, "group": key.resource.group, "kind": key.resource.plural,
-                    "uid": before["metadata"]["uid"],
-                },
-            }),
-        ),
-    };
-    Ok(answer.with(effect, key))
-}
-
-fn delete_collection(inner: &mut Inner, route: &Route, options: &Value) -> Result<Answer, ApiFailure> {
-    let keys = read::selected(&inner.store, route)?;
-    let mut effect = Effect::None;
-    for key in &keys {
-        if remove(inner, key, policy(route, options)) == Effect::Deleted {
-            effect = Effect::Deleted;
-        }
-    }
-    let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
-    Ok(Answer::json(200, route, &body).with(effect, route.key()))
-}
-
-/// What happens to the dependents. Without a word Jobs orphan their pods, as `batch/v1` has it for old clients;
-/// everything else takes its dependents along.
-fn policy<'a>(route: &'a Route, options: &'a Value) -> &'a str {
-    let default = if route.resource.plural == "jobs" { "Orphan" } else { "Background" };
-    options["propagationPolicy"].as_str().or(route.option("propagationPolicy")).unwrap_or(default)
-}
-
-fn remove(inner: &mut Inner, key: &ObjectKey, policy: &str) -> Effect {
-    let uid =
-        inner.store.get(key).and_then(|stored| stored.value["metadata"]["uid"].as_str().map(str::to_owned));
-    if let (Some(uid), "Orphan") = (uid, policy) {
-        inner.store.orphan_dependents(&uid);
-    }
-    let effect = inner.store.delete(key);
-    inner.store.collect_garbage();
-    effect
-}
-
 fn scope(route: &Route) -> Result<Scope, ApiFailure> {
     match route.subresource.as_str() {
         "" => Ok(Scope::Main),
@@ -447,7 +378,8 @@ fn set_or_remove(object: &mut Value, field: &str, value: Value) {
     }
 }
 
-/// An object without nulls, and with nothing empty in its metadata: the API server stores neither.
+/// An object without nulls and with nothing empty in its metadata, as the API server stores it. (It keeps a null where a
+/// CRD says `nullable`; to whoever reads the object into its type that is the same.)
 pub(crate) fn normalized(object: &Value) -> Value {
     let mut object = apply::without_nulls(object);
     if !object["metadata"].is_object() {

@@ -3,6 +3,7 @@
 mod admit;
 mod apply;
 mod control;
+mod delete;
 mod fault;
 mod fields;
 mod handle;
@@ -149,6 +150,9 @@ impl Inner {
             answered: false,
             effect: Effect::None,
         };
+        if entry.object.name.is_empty() {
+            entry.object.name = sent_name(body);
+        }
         if fault == Some(FaultKind::CrashBefore) {
             self.crash();
             self.writes.push(entry);
@@ -185,6 +189,12 @@ impl Inner {
         self.down = true;
         self.store.watchers.clear();
     }
+}
+
+/// The name in the body of a create; its URL has none.
+fn sent_name(body: &[u8]) -> String {
+    let object: Value = serde_json::from_slice(body).unwrap_or_default();
+    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
 fn refuse(failure: &ApiFailure) -> Response<ResponseBody> {
