@@ -1,0 +1,116 @@
+//! Debian packages: installed only where missing, and never to start a service.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use crate::build::{find_program, say};
+use crate::command::{run, succeeds};
+use crate::consent::Consent;
+use crate::error::{ClusterError, IoContext};
+
+/// A package, and a file whose presence says that it is installed, whoever installed it.
+struct Package {
+    name: &'static str,
+    proof: Proof,
+}
+
+enum Proof {
+    Program(&'static str),
+    File(&'static str),
+}
+
+const PACKAGES: [Package; 9] = [
+    Package { name: "containerd", proof: Proof::Program("containerd") },
+    Package { name: "runc", proof: Proof::Program("runc") },
+    Package { name: "containernetworking-plugins", proof: Proof::File("/usr/lib/cni/bridge") },
+    Package { name: "buildah", proof: Proof::Program("buildah") },
+    Package { name: "iptables", proof: Proof::Program("iptables") },
+    Package { name: "iproute2", proof: Proof::Program("ip") },
+    Package { name: "conntrack", proof: Proof::Program("conntrack") },
+    Package { name: "kmod", proof: Proof::Program("modprobe") },
+    // promtool, and an older server to test against.
+    Package { name: "prometheus", proof: Proof::Program("promtool") },
+];
+
+impl Proof {
+    fn holds(&self) -> bool {
+        match self {
+            Self::Program(name) => find_program(name).is_some(),
+            Self::File(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+/// The packages that are missing.
+pub(crate) fn missing() -> Vec<&'static str> {
+    PACKAGES.iter().filter(|package| !package.proof.holds()).map(|package| package.name).collect()
+}
+
+/// Installs the missing packages with consent.
+pub(crate) fn install(consent: &Consent, out: &mut dyn Write) -> Result<(), ClusterError> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if find_program("apt-get").is_none() {
+        return Err(ClusterError::Missing {
+            what: format!("these packages are not installed: {}", missing.join(", ")),
+            remedy: "install them; only on Debian can this be done for you (no apt-get here)".into(),
+        });
+    }
+    consent.require(&[format!("install the packages {}", missing.join(", "))])?;
+    say(out, &format!("packages: installing {}", missing.join(", ")))?;
+    let _no_services = NoServices::new()?;
+    // The lists of packages may be missing or old: refreshed only where they do not serve.
+    let simulated = succeeds(apt_get().args(["--simulate", "install"]).args(&missing));
+    if !simulated {
+        run(apt_get().arg("update"))?;
+    }
+    if run(install_command().args(&missing)).is_err() {
+        run(apt_get().arg("update"))?;
+        run(install_command().args(&missing))?;
+    }
+    Ok(())
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").arg("-q");
+    command
+}
+
+fn install_command() -> Command {
+    let mut command = apt_get();
+    command.args(["install", "--yes", "--no-install-recommends"]);
+    command
+}
+
+/// While it lives, packages that are installed start no service (Debian policy 9.3.3, policy-rc.d).
+struct NoServices {
+    path: Option<&'static str>,
+}
+
+impl NoServices {
+    fn new() -> Result<Self, ClusterError> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = "/usr/sbin/policy-rc.d";
+        // Somebody else's policy stays as it is.
+        if Path::new(path).exists() {
+            return Ok(Self { path: None });
+        }
+        fs::write(path, "#!/bin/sh\nexit 101\n")
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+            .during(|| format!("writing {path}"))?;
+        Ok(Self { path: Some(path) })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(path) = self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
