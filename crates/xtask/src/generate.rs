@@ -1,5 +1,6 @@
 //! `cargo xtask gen`: files that follow from the types. Each says so in its first line, and CI fails on drift.
 
+mod policy;
 mod reference;
 mod roles;
 
@@ -35,7 +36,10 @@ pub(crate) fn generate(check: bool) -> Result<()> {
     if drifted.is_empty() {
         return Ok(());
     }
-    bail!("these files differ from what the types say: {}; run `cargo xtask gen` and commit", drifted.join(", "))
+    bail!(
+        "these files differ from what the types say: {}; run `cargo xtask gen` and commit",
+        drifted.join(", ")
+    )
 }
 
 fn files() -> Result<Vec<Generated>> {
@@ -47,6 +51,7 @@ fn files() -> Result<Vec<Generated>> {
         files.push((PathBuf::from(format!("charts/plimsoll-cluster/files/crds/{name}.yaml")), yaml));
         files.push(reference::page(&crd)?);
     }
+    files.extend(policy::files(&all_crds())?);
     files.extend(roles::files()?);
     Ok(files)
 }
