@@ -30,6 +30,8 @@ pub(crate) fn ensure(tools: &[Tool], out: &mut dyn Write) -> Result<(), ClusterE
         say(out, "waiting for another build on this machine to end")?;
     }
     let _lock = build_lock()?;
+    // What a cut build left: nobody else builds while this holds the lock.
+    let _ = fs::remove_dir_all(cache_folder().join("tmp"));
     // Whoever held the lock may have built them.
     let missing = missing(tools);
     for (index, tool) in missing.iter().enumerate() {

@@ -55,6 +55,7 @@ pub fn down(purge: bool, out: &mut dyn Write) -> Result<(), ClusterError> {
     if let Ok(kube_proxy) = path_of(Tool::KubeProxy) {
         // It says on its standard error what it could not find; what matters is gone afterwards.
         let _ = run(Command::new(kube_proxy).arg("--cleanup"));
+        machine::remove_leftover_chain();
     }
     unmount_all(&state.root, &mut failures);
     forget_pods();
@@ -106,11 +107,23 @@ fn remove_containers(state: &State, failures: &mut Vec<ClusterError>) {
         return;
     }
     let ctr = |words: &[&str]| image::ctr(state).and_then(|mut ctr| run(ctr.args(words)));
-    for task in ctr(&["task", "list", "--quiet"]).unwrap_or_default().split_whitespace() {
-        failures.extend(ctr(&["task", "delete", "--force", task]).err());
+    let listed = ctr(&["container", "list", "--quiet"]).unwrap_or_default();
+    for container in listed.split_whitespace() {
+        // A task may end, or be taken away by containerd itself, between the list and this: what counts is the rest.
+        let _ = ctr(&["task", "delete", "--force", container]);
+        let _ = ctr(&["container", "delete", container]);
+        let _ = fs::remove_file(format!("/var/lib/cni/results/cni-loopback-{container}-lo"));
     }
-    for container in ctr(&["container", "list", "--quiet"]).unwrap_or_default().split_whitespace() {
-        failures.extend(ctr(&["container", "delete", container]).err());
+    match ctr(&["container", "list", "--quiet"]) {
+        Ok(rest) if rest.trim().is_empty() => {}
+        Ok(rest) => failures.push(ClusterError::Missing {
+            what: format!(
+                "these containers could not be removed: {}",
+                rest.split_whitespace().collect::<Vec<_>>().join(", ")
+            ),
+            remedy: format!("look at {}", state.log("containerd").display()),
+        }),
+        Err(error) => failures.push(error),
     }
 }
 

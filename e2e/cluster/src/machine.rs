@@ -162,6 +162,20 @@ pub(crate) fn restore(state: &State) -> Vec<ClusterError> {
     failures
 }
 
+/// `kube-proxy --cleanup` leaves one chain, empty and referred to. One with rules in it is somebody else's and stays.
+pub(crate) fn remove_leftover_chain() {
+    const CHAIN: &str = "KUBE-FIREWALL";
+    for program in ["iptables", "ip6tables"] {
+        let iptables = |words: &[&str]| run(Command::new(program).args(["-w", "5"]).args(words));
+        if iptables(&["-S", CHAIN]).is_ok_and(|rules| rules.trim() == format!("-N {CHAIN}")) {
+            for from in ["INPUT", "OUTPUT"] {
+                let _ = iptables(&["-D", from, "-j", CHAIN]);
+            }
+            let _ = iptables(&["-X", CHAIN]);
+        }
+    }
+}
+
 fn has_bridge() -> bool {
     run(ip().args(["-brief", "address", "show", "dev", BRIDGE]))
         .is_ok_and(|line| line.contains(&format!("{HOST_ADDRESS}/24")) && !line.contains("DOWN"))

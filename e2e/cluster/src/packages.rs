@@ -19,17 +19,18 @@ struct Package {
 enum Proof {
     Program(&'static str),
     File(&'static str),
+    /// The program is needed only where the file is not there.
+    FileOrProgram(&'static str, &'static str),
 }
 
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 8] = [
     Package { name: "containerd", proof: Proof::Program("containerd") },
     Package { name: "runc", proof: Proof::Program("runc") },
     Package { name: "containernetworking-plugins", proof: Proof::File("/usr/lib/cni/bridge") },
     Package { name: "buildah", proof: Proof::Program("buildah") },
     Package { name: "iptables", proof: Proof::Program("iptables") },
     Package { name: "iproute2", proof: Proof::Program("ip") },
-    Package { name: "conntrack", proof: Proof::Program("conntrack") },
-    Package { name: "kmod", proof: Proof::Program("modprobe") },
+    Package { name: "kmod", proof: Proof::FileOrProgram("/proc/sys/net/bridge", "modprobe") },
     // promtool, and an older server to test against.
     Package { name: "prometheus", proof: Proof::Program("promtool") },
 ];
@@ -39,6 +40,7 @@ impl Proof {
         match self {
             Self::Program(name) => find_program(name).is_some(),
             Self::File(path) => Path::new(path).exists(),
+            Self::FileOrProgram(path, program) => Path::new(path).exists() || find_program(program).is_some(),
         }
     }
 }
