@@ -52,8 +52,9 @@ impl Draws {
     }
 }
 
-/// The output function of SplitMix64.
-fn mix(mut z: u64) -> u64 {
+/// The output function of SplitMix64: a bijection of 64 bits, in which each bit of the argument changes about half of the
+/// result's.
+pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

@@ -194,7 +194,7 @@ impl Shared {
     /// spent waiting for a worker is part of the answer's time.
     ///
     /// A query is a timed wait until a database stands behind the service; what is recorded is the time that really passed.
-    async fn perform(&self, index: usize, route: &Route) -> (StatusCode, [u8; 32]) {
+    async fn perform(&self, index: usize, route: &Route) -> (StatusCode, u64) {
         let _worker = self.workers.acquire().await;
         let number = self.numbers[index].fetch_add(1, Ordering::Relaxed);
         let script = route.script(self.config.seed, number, self.config.work_rounds);
@@ -203,10 +203,10 @@ impl Shared {
             tokio::time::sleep(time).await;
             self.metrics.queried(query, begun.elapsed());
         }
-        let digest = tokio::task::spawn_blocking(move || work::burn(script.rounds, number)).await;
-        match (digest, StatusCode::from_u16(script.status)) {
-            (Ok(digest), Ok(status)) => (status, digest),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, [0; 32]),
+        let hash = tokio::task::spawn_blocking(move || work::burn(script.rounds, number)).await;
+        match (hash, StatusCode::from_u16(script.status)) {
+            (Ok(hash), Ok(status)) => (status, hash),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, 0),
         }
     }
 }
@@ -260,18 +260,18 @@ async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri) -> 
     let state = Arc::clone(&shared);
     let task = tokio::spawn(async move {
         let found = state.config.role.routes().iter().enumerate().find(|(_, route)| route.path == uri.path());
-        let (path, status, digest) = match found {
-            None => (metrics::OTHER, StatusCode::NOT_FOUND, [0; 32]),
+        let (path, status, hash) = match found {
+            None => (metrics::OTHER, StatusCode::NOT_FOUND, 0),
             Some((_, route)) if method != Method::GET && method != Method::HEAD => {
-                (route.path, StatusCode::METHOD_NOT_ALLOWED, [0; 32])
+                (route.path, StatusCode::METHOD_NOT_ALLOWED, 0)
             }
             Some((index, route)) => {
-                let (status, digest) = state.perform(index, route).await;
-                (route.path, status, digest)
+                let (status, hash) = state.perform(index, route).await;
+                (route.path, status, hash)
             }
         };
         state.count(path, status, arrived.elapsed());
-        page(state.config.role, path, status, digest)
+        page(state.config.role, path, status, hash)
     });
     let mut response = task.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
     if shared.stopping.load(Ordering::Relaxed) {
@@ -281,19 +281,19 @@ async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri) -> 
     response
 }
 
-/// The answer's body. It shows the work's digest, so that the work has a result that somebody reads.
-fn page(role: Role, path: &str, status: StatusCode, digest: [u8; 32]) -> Response {
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+/// The answer's body. It shows the work's hash, so that the work has a result that somebody reads.
+fn page(role: Role, path: &str, status: StatusCode, hash: u64) -> Response {
+    let work = format!("{hash:016x}");
     let status_code = status.as_u16();
     match role {
         Role::Odoo => {
             let html = format!(
-                "<!doctype html>\n<title>Smart Dairy {path}</title>\n<p>status {status_code}, work {digest}</p>\n"
+                "<!doctype html>\n<title>Smart Dairy {path}</title>\n<p>status {status_code}, work {work}</p>\n"
             );
             (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
         }
         Role::Api => {
-            let body = serde_json::json!({"endpoint": path, "status": status_code, "work": digest});
+            let body = serde_json::json!({"endpoint": path, "status": status_code, "work": work});
             (status, Json(body)).into_response()
         }
     }

@@ -119,7 +119,7 @@ async fn page_loads_are_taken_from_known_pages_with_possible_times() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gauge_shows_the_share_of_busy_workers() {
     // Long enough for the gauge to be read while one of two workers hashes.
-    let busy = Config { workers: 2, work_rounds: 300_000, ..config(Role::Odoo) };
+    let busy = Config { workers: 2, work_rounds: 50_000_000, ..config(Role::Odoo) };
     let service = Service::start(busy).await;
     assert_eq!(total(service.address, "odoo_workers_busy", "").await, 0.0);
     let address = service.address;
@@ -136,7 +136,7 @@ async fn the_gauge_shows_the_share_of_busy_workers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_is_counted_all_the_same() {
-    let service = Service::start(Config { work_rounds: 300_000, ..config(Role::Odoo) }).await;
+    let service = Service::start(Config { work_rounds: 50_000_000, ..config(Role::Odoo) }).await;
     let address = service.address;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /web/health HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::draw::Draws;
 use crate::routes::Role;
-use pool::Pool;
+use pool::{ExchangeError, Pool};
 pub use report::Report;
 use report::{Outcome, Tally};
 pub use target::{Target, TargetError};
@@ -112,14 +112,19 @@ pub fn mix(role: Role) -> Vec<(String, u32)> {
 /// Those of [`Plan::check`], before anything is sent. A target that is slow, failing or away is no error: it is counted.
 pub async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<Report, PlanError> {
     plan.check()?;
-    let plan = Arc::new(plan);
-    let pool = Arc::new(Pool::new(plan.target.clone(), plan.connection_max_age));
-    let tally = Arc::new(Tally::default());
+    let sender = Arc::new(Sender {
+        pool: Pool::new(plan.target.clone(), plan.connection_max_age),
+        plan,
+        tally: Tally::default(),
+        failing: AtomicBool::new(false),
+    });
+    let plan = &sender.plan;
     let slots = Arc::new(Semaphore::new(plan.max_in_flight as usize));
+    let instants = plan.instants();
     let start = Instant::now();
     tokio::pin!(stop);
     let mut planned = 0_u64;
-    while plan.instants().is_none_or(|instants| planned < instants) {
+    while instants.is_none_or(|instants| planned < instants) {
         let instant = start + Duration::from_secs_f64(planned as f64 / plan.rate);
         tokio::select! {
             biased;
@@ -128,52 +133,78 @@ pub async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<Report, P
         }
         match Arc::clone(&slots).try_acquire_owned() {
             Ok(slot) => {
-                let (plan, pool, tally) = (Arc::clone(&plan), Arc::clone(&pool), Arc::clone(&tally));
+                let sender = Arc::clone(&sender);
                 tokio::spawn(async move {
-                    request(&plan, &pool, &tally, planned, instant).await;
+                    sender.request(planned, instant).await;
                     drop(slot);
                 });
             }
-            Err(_) => tally.dropped(),
+            Err(_) => sender.tally.dropped(),
         }
         planned += 1;
     }
     let sending = start.elapsed();
     // All slots free means that nothing is under way.
     let _ = tokio::time::timeout(plan.drain, slots.acquire_many(plan.max_in_flight)).await;
-    Ok(tally.report(plan.target.authority(), planned, sending))
+    Ok(sender.tally.report(plan.target.authority(), planned, sending))
 }
 
-/// Sends request `i`, and then the beacon of the page it loaded.
-async fn request(plan: &Plan, pool: &Pool, tally: &Tally, i: u64, planned: Instant) {
-    let path = plan.path(i);
-    let sent = AtomicBool::new(false);
-    let begun = Instant::now();
-    let deadline = planned + plan.timeout;
-    let answer = match build(plan, path, None) {
-        Some(request) => tokio::time::timeout_at(deadline, pool.exchange(request, &sent)).await,
-        None => return tally.ended(&Outcome::Failed("request"), false, planned.elapsed()),
-    };
-    let outcome = match answer {
-        Ok(Ok(status)) => Outcome::Answered(status),
-        Ok(Err(error)) => {
-            tracing::debug!(path, %error, "request failed");
-            Outcome::Failed(error.kind())
+/// What all requests of a run share.
+struct Sender {
+    plan: Plan,
+    pool: Pool,
+    tally: Tally,
+    /// Whether the last request that ended had no answer; its changes are logged, and not every request.
+    failing: AtomicBool,
+}
+
+impl Sender {
+    /// Sends request `i`, and then the beacon of the page it loaded.
+    async fn request(&self, i: u64, planned: Instant) {
+        let path = self.plan.path(i);
+        let sent = AtomicBool::new(false);
+        let begun = Instant::now();
+        let outcome = match self.exchange(path, None, &sent, planned + self.plan.timeout).await {
+            Ok(status) => {
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!(path, status, "the target answers");
+                }
+                Outcome::Answered(status)
+            }
+            Err(error) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(path, %error, "the target does not answer; traffic goes on");
+                }
+                Outcome::Failed(error.kind())
+            }
+        };
+        self.tally.ended(&outcome, sent.load(Ordering::Relaxed), planned.elapsed());
+        let (Some(beacon), Outcome::Answered(200)) = (&self.plan.beacon, outcome) else { return };
+        let form = format!("page={path}&seconds={:.6}", begun.elapsed().as_secs_f64());
+        let deadline = Instant::now() + self.plan.timeout;
+        if let Ok(204) = self.exchange(beacon, Some(form), &sent, deadline).await {
+            self.tally.beacon();
         }
-        Err(_) => Outcome::Failed("timeout"),
-    };
-    tally.ended(&outcome, sent.load(Ordering::Relaxed), planned.elapsed());
-    let (Some(beacon), Outcome::Answered(200)) = (&plan.beacon, outcome) else { return };
-    let form = format!("page={path}&seconds={:.6}", begun.elapsed().as_secs_f64());
-    let Some(request) = build(plan, beacon, Some(form)) else { return };
-    let deadline = Instant::now() + plan.timeout;
-    if let Ok(Ok(204)) = tokio::time::timeout_at(deadline, pool.exchange(request, &sent)).await {
-        tally.beacon();
+    }
+
+    /// Sends one request and gives the answer's status.
+    async fn exchange(
+        &self,
+        path: &str,
+        form: Option<String>,
+        sent: &AtomicBool,
+        deadline: Instant,
+    ) -> Result<u16, ExchangeError> {
+        let request = build(&self.plan, path, form)?;
+        match tokio::time::timeout_at(deadline, self.pool.exchange(request, sent)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ExchangeError::Timeout(self.plan.timeout)),
+        }
     }
 }
 
-/// A GET, or a POST of a form. None when the path does not fit a request, which [`Plan::check`] has ruled out.
-fn build(plan: &Plan, path: &str, form: Option<String>) -> Option<Request<Full<Bytes>>> {
+/// A GET, or a POST of a form.
+fn build(plan: &Plan, path: &str, form: Option<String>) -> http::Result<Request<Full<Bytes>>> {
     let request = Request::builder()
         .uri(path)
         .header(header::HOST, plan.target.authority())
@@ -185,7 +216,6 @@ fn build(plan: &Plan, path: &str, form: Option<String>) -> Option<Request<Full<B
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::from(form)),
     }
-    .ok()
 }
 
 #[cfg(test)]

@@ -39,6 +39,12 @@ pub(super) enum ExchangeError {
     /// The connection broke, or what came was not HTTP.
     #[error("no whole answer: {0}")]
     Http(#[from] hyper::Error),
+    /// Too late.
+    #[error("no whole answer within {0:?}")]
+    Timeout(Duration),
+    /// The path does not fit a request, which the check of the plan rules out.
+    #[error("cannot write the request: {0}")]
+    Request(#[from] http::Error),
 }
 
 impl ExchangeError {
@@ -47,6 +53,8 @@ impl ExchangeError {
         match self {
             Self::Connect(_) => "connect",
             Self::Http(_) => "http",
+            Self::Timeout(_) => "timeout",
+            Self::Request(_) => "request",
         }
     }
 }
