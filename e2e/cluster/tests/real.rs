@@ -1,5 +1,7 @@
 //! On the real thing: a restricted Job on the running cluster, and API servers of both versions.
 
+#![allow(clippy::unwrap_used, reason = "this file is tests, whose helpers may fail as they do")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 use plimsoll_cluster::apiserver::{self, ApiServer, ApiVersion};
 use plimsoll_cluster::{Cluster, ScratchImage, find};
 
-fn text(output: Output) -> String {
+fn text(output: &Output) -> String {
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
@@ -17,7 +19,7 @@ fn text(output: Output) -> String {
 }
 
 fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
-    text(cluster.kubectl().args(arguments).output().unwrap())
+    text(&cluster.kubectl().args(arguments).output().unwrap())
 }
 
 /// Compiles `tests/fixtures/NAME.rs` to a static binary and imports it in an image FROM scratch.
@@ -32,7 +34,7 @@ fn import_fixture(cluster: &Cluster, folder: &Path, name: &str) -> String {
         "--target=x86_64-unknown-linux-gnu",
         "-o",
     ]);
-    text(rustc.arg(&binary).arg(source).output().unwrap());
+    text(&rustc.arg(&binary).arg(source).output().unwrap());
     let reference = format!("plimsoll-cluster-test-{name}:1");
     let archive = folder.join(format!("{name}.tar"));
     let image = ScratchImage { binary: &binary, entrypoint: &format!("/{name}"), user: "65532:65532" };
@@ -127,9 +129,9 @@ fn an_annotated_pod_is_scraped_under_its_labels_measured_and_its_request_rate_is
 fn is_version(version: ApiVersion, minor: &str) {
     let mut progress = Vec::new();
     let server: ApiServer = apiserver::start(version, &mut progress).unwrap();
-    let answer = text(server.kubectl().args(["get", "--raw", "/version"]).output().unwrap());
+    let answer = text(&server.kubectl().args(["get", "--raw", "/version"]).output().unwrap());
     assert!(answer.contains(&format!("\"minor\": \"{minor}\"")), "{answer}");
-    text(server.kubectl().args(["create", "configmap", "one", "--from-literal=a=b"]).output().unwrap());
+    text(&server.kubectl().args(["create", "configmap", "one", "--from-literal=a=b"]).output().unwrap());
     let audit = std::fs::read_to_string(&server.audit_log).unwrap();
     assert!(audit.lines().any(|line| line.contains("\"create\"") && line.contains("configmaps")), "{audit}");
 }
