@@ -86,7 +86,7 @@ const ODOO: [Route; 5] = [
         path: "/my/orders",
         work: 1.5,
         queries: &[query("session", 1.0), query("orders", 10.0)],
-        failure: Some(Failure { share: 0.02, status: 500 }),
+        failure: Some(Failure { share: 0.04, status: 500 }),
         weight: 2,
     },
 ];
@@ -105,7 +105,7 @@ const API: [Route; 6] = [
         path: "/api/v1/payments",
         work: 1.0,
         queries: &[query("farmer", 2.0), query("payment_period", 6.0)],
-        failure: Some(Failure { share: 0.025, status: 503 }),
+        failure: Some(Failure { share: 0.04, status: 503 }),
         weight: 2,
     },
     Route { path: "/api/v1/centers", work: 0.5, queries: &[query("centers", 1.0)], failure: None, weight: 1 },
