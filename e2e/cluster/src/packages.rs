@@ -74,7 +74,17 @@ pub(crate) fn install(consent: &Consent, out: &mut dyn Write) -> Result<(), Clus
         run(apt_get().arg("update"))?;
         run(install_command().args(&missing))?;
     }
+    disable_services(&missing);
     Ok(())
+}
+
+/// The services of the packages just installed are not wanted at the next boot either: the cluster starts its own
+/// processes. Of a package that was there before, nothing is touched.
+fn disable_services(installed: &[&str]) {
+    for name in installed.iter().filter(|name| matches!(**name, "containerd" | "prometheus")) {
+        // Without systemd there is nothing to disable.
+        let _ = run(Command::new("systemctl").args(["--quiet", "disable", &format!("{name}.service")]));
+    }
 }
 
 fn apt_get() -> Command {
