@@ -123,7 +123,7 @@ pub struct PerformanceBaselineSpec {
     pub suspend: bool,
     /// How many finished runs keep their ConfigMaps. The newest complete one is kept besides.
     #[serde(default = "default_history_limit")]
-    #[schemars(range(min = 1, max = 50))]
+    #[schemars(range(min = 1, max = 20))]
     pub history_limit: i32,
     /// How long the run's pod may take, in seconds, as on a Job. The process ends itself 30 s earlier, so that what it has
     /// read is kept.
@@ -262,7 +262,7 @@ pub struct PerformanceBaselineStatus {
     pub last_run: Option<FinishedRun>,
     /// Finished runs whose records are kept, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<FinishedRun>,
+    pub history: Vec<KeptRun>,
     /// How each source answered in the last finished run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
@@ -310,15 +310,26 @@ pub struct CurrentRun {
     pub name: String,
     /// Its key: sha256 over UID, spec hash and trigger.
     pub key: String,
-    /// What started it: spec/N, slot/TIME, request/VALUE or retry/N.
+    /// What started it: spec/N, slot/TIME, request/VALUE or retry/N/RUN.
     pub trigger: String,
     /// Hash of what it measures.
     pub spec_hash: String,
     /// When it was started.
     pub started_at: Time,
-    /// Times that its Job was made; a collection whose result was lost is run once more.
+    /// Hash of the request that its Job carries; absent where the run needs no Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<i32>,
+    pub request_hash: Option<String>,
+    /// Which attempt its Job is, from 1; a collection whose result was lost is run once more.
+    pub attempt: i32,
+    /// Value of the annotation plimsoll.dev/run that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// UID of its Job, once that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
+    /// True once its result stands in lastRun and only its Job is left to clean up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub finished: bool,
 }
 
 /// A finished run. Its ConfigMap has the same name.
@@ -341,6 +352,23 @@ pub struct FinishedRun {
     /// Why it is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What happened, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A finished run whose record is kept. Its ConfigMap has the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptRun {
+    /// Its name: also of its ConfigMap.
+    pub name: String,
+    /// When it ended reading.
+    pub finished_at: Time,
+    /// Whether every source was collected.
+    pub complete: bool,
+    /// SHA-256 of record.json.
+    pub record_sha256: String,
 }
 
 /// How one source answered.

@@ -15,29 +15,34 @@ pub mod types {
     pub const SOURCES_AVAILABLE: &str = "SourcesAvailable";
 }
 
+/// What a condition says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Its type, one of [`types`].
+    pub type_: &'static str,
+    /// Whether it is True; False otherwise.
+    pub status: bool,
+    /// One word.
+    pub reason: String,
+    /// For people: what happened and what to do.
+    pub message: String,
+}
+
 /// Sets a condition, and moves its transition time only when its status changes.
 ///
-/// `message` is cut to the 32,768 characters that the API allows, at a character's border.
-pub fn set(
-    conditions: &mut Vec<Condition>,
-    type_: &str,
-    status: bool,
-    reason: &str,
-    message: &str,
-    generation: i64,
-    now: Timestamp,
-) {
+/// The message is cut to the 32,768 characters that the API allows, at a character's border.
+pub fn set(conditions: &mut Vec<Condition>, said: Said, generation: i64, now: Timestamp) {
+    let Said { type_, status, reason, message } = said;
     let status = if status { "True" } else { "False" };
-    let message: String = message.chars().take(32_768).collect();
-    let last_transition_time = match conditions.iter().find(|condition| condition.type_ == type_) {
+    let last_transition_time = match get(conditions, type_) {
         Some(old) if old.status == status => old.last_transition_time.clone(),
         _ => Time(now),
     };
     let new = Condition {
         type_: type_.to_owned(),
         status: status.to_owned(),
-        reason: reason.to_owned(),
-        message,
+        reason,
+        message: message.chars().take(32_768).collect(),
         observed_generation: Some(generation),
         last_transition_time,
     };
@@ -69,13 +74,19 @@ mod tests {
 
     #[test]
     fn the_transition_time_moves_only_with_the_status() {
+        let said = |status: bool, reason: &str| Said {
+            type_: types::READY,
+            status,
+            reason: reason.to_owned(),
+            message: "a message".to_owned(),
+        };
         let mut conditions = Vec::new();
-        set(&mut conditions, types::READY, false, "Collecting", "first", 1, at(10));
-        set(&mut conditions, types::READY, false, "NoData", "second", 2, at(20));
+        set(&mut conditions, said(false, "Collecting"), 1, at(10));
+        set(&mut conditions, said(false, "NoData"), 2, at(20));
         let ready = get(&conditions, types::READY).unwrap();
         assert_eq!((ready.last_transition_time.0, ready.reason.as_str()), (at(10), "NoData"));
         assert_eq!(ready.observed_generation, Some(2));
-        set(&mut conditions, types::READY, true, "Recorded", "third", 2, at(30));
+        set(&mut conditions, said(true, "Recorded"), 2, at(30));
         assert_eq!(get(&conditions, types::READY).unwrap().last_transition_time.0, at(30));
         assert_eq!(conditions.len(), 1);
         assert!(is_true(&conditions, types::READY));

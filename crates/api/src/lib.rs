@@ -3,6 +3,7 @@
 //! Field docs are what `kubectl explain` prints and are written for its reader. A field enters a type in the commit
 //! that makes it work; everything is bounded, so that no object can grow past what the API server accepts.
 
+#![allow(clippy::duplicated_attributes, reason = "each printcolumn has its own type_ and priority")]
 #![allow(unreachable_pub, reason = "the KubeSchema derive repeats each type inside a function")]
 
 pub mod baseline;
@@ -27,6 +28,8 @@ pub const REQUEST_HASH_ANNOTATION: &str = "plimsoll.dev/request-hash";
 pub const RUN_KEY_ANNOTATION: &str = "plimsoll.dev/run-key";
 /// Annotation on a run's Job: the nonce that delimits the frame in its log.
 pub const NONCE_ANNOTATION: &str = "plimsoll.dev/nonce";
+/// Annotation on a run's Job: which attempt of the run it is, from 1.
+pub const ATTEMPT_ANNOTATION: &str = "plimsoll.dev/attempt";
 /// Label on everything that belongs to a run: its name.
 pub const RUN_LABEL: &str = "plimsoll.dev/run";
 /// Label on everything of ours: the kind of the owner, in lower case.

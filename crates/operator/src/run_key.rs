@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn triggers_read_as_the_design_says() {
         assert_eq!(Trigger::Spec(3).to_string(), "spec/3");
-        assert_eq!(Trigger::Slot("2026-11-23T02:00:00Z".parse().unwrap()).to_string(), "slot/2026-11-23T02:00:00Z");
+        assert_eq!(
+            Trigger::Slot("2026-11-23T02:00:00Z".parse().unwrap()).to_string(),
+            "slot/2026-11-23T02:00:00Z"
+        );
         assert_eq!(Trigger::Request("now".to_owned()).to_string(), "request/now");
     }
 

@@ -17,7 +17,9 @@ pub struct Schedule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// Not five-field cron.
-    #[error("{text:?} is not five-field cron such as \"0 2 * * 1\" (minute, hour, day of month, month, day of week): {why}")]
+    #[error(
+        "{text:?} is not five-field cron such as \"0 2 * * 1\" (minute, hour, day of month, month, day of week): {why}"
+    )]
     Cron {
         /// The text as given.
         text: String,
@@ -52,9 +54,7 @@ impl Schedule {
         let cron = parser.parse(text).map_err(|why| error(why.to_string()))?;
         let zone = match zone {
             None => TimeZone::UTC,
-            Some(name) => {
-                TimeZone::get(name).map_err(|_| ScheduleError::Zone { name: name.to_owned() })?
-            }
+            Some(name) => TimeZone::get(name).map_err(|_| ScheduleError::Zone { name: name.to_owned() })?,
         };
         let schedule = Self { cron, zone };
         match schedule.next_after(now) {
@@ -107,9 +107,13 @@ mod tests {
 
     #[test]
     fn daylight_saving_keeps_a_daily_slot_daily() {
-        let schedule = Schedule::parse("30 2 * * *", Some("Europe/Berlin"), at("2026-01-01T00:00:00Z")).unwrap();
+        let schedule =
+            Schedule::parse("30 2 * * *", Some("Europe/Berlin"), at("2026-01-01T00:00:00Z")).unwrap();
         // 2026-03-29: 02:00 becomes 03:00, so 02:30 does not exist; 2026-10-25: 02:30 comes twice.
-        for (from, to) in [("2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z"), ("2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z")] {
+        for (from, to) in [
+            ("2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z"),
+            ("2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z"),
+        ] {
             let mut slots = Vec::new();
             let mut instant = at(from);
             while let Some(next) = schedule.next_after(instant).filter(|next| *next < at(to)) {
@@ -127,6 +131,9 @@ mod tests {
             assert!(matches!(Schedule::parse(text, None, now), Err(ScheduleError::Cron { .. })), "{text}");
         }
         assert!(matches!(Schedule::parse("0 0 30 2 *", None, now), Err(ScheduleError::Never { .. })));
-        assert!(matches!(Schedule::parse("0 2 * * 1", Some("Mars/Olympus"), now), Err(ScheduleError::Zone { .. })));
+        assert!(matches!(
+            Schedule::parse("0 2 * * 1", Some("Mars/Olympus"), now),
+            Err(ScheduleError::Zone { .. })
+        ));
     }
 }

@@ -36,7 +36,18 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 fn layers() -> Result<()> {
     for (package, forbidden) in FORBIDDEN {
         let output = cargo()
-            .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", package])
+            .args([
+                "tree",
+                "--locked",
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+                "--format",
+                "{p}",
+                "--package",
+                package,
+            ])
             .output()?;
         ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr).trim());
         let tree = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -323,9 +323,9 @@ fn default_of<T: serde::de::DeserializeOwned + serde::Serialize>() -> Value {
 
 fn without_defaults(section: Value, defaults: Value) -> Value {
     match (section, defaults) {
-        (Value::Object(section), Value::Object(defaults)) => {
-            Value::Object(section.into_iter().filter(|(name, value)| defaults.get(name) != Some(value)).collect())
-        }
+        (Value::Object(section), Value::Object(defaults)) => Value::Object(
+            section.into_iter().filter(|(name, value)| defaults.get(name) != Some(value)).collect(),
+        ),
         (section, _) => section,
     }
 }
@@ -335,8 +335,10 @@ fn canonical(value: &Value) -> String {
         Value::Object(map) => {
             let mut entries: Vec<(&String, &Value)> = map.iter().collect();
             entries.sort_by_key(|(name, _)| *name);
-            let fields: Vec<String> =
-                entries.into_iter().map(|(name, value)| format!("{}:{}", json!(name), canonical(value))).collect();
+            let fields: Vec<String> = entries
+                .into_iter()
+                .map(|(name, value)| format!("{}:{}", json!(name), canonical(value)))
+                .collect();
             format!("{{{}}}", fields.join(","))
         }
         Value::Array(values) => {
@@ -396,9 +398,16 @@ mod tests {
         let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["spec.window", "spec.schedule", "spec.web.matchers", "spec.api.errorMatchers", "spec.metrics[0].query"]
+            [
+                "spec.window",
+                "spec.schedule",
+                "spec.web.matchers",
+                "spec.api.errorMatchers",
+                "spec.metrics[0].query"
+            ]
         );
-        let errors = validate(&with(json!({"schedule": "0 2 * * 1", "timeZone": "Mars/Base"})), now()).unwrap_err();
+        let errors =
+            validate(&with(json!({"schedule": "0 2 * * 1", "timeZone": "Mars/Base"})), now()).unwrap_err();
         assert_eq!(errors[0].path, "spec.timeZone");
     }
 

@@ -1,0 +1,83 @@
+//! The record of a run (pure): what the Job measured and what the operator read of the workloads.
+
+use jiff::{Timestamp, ToSpan as _};
+use plimsoll_analysis::record::{BaselineRecord, Cost, SCHEMA, Source, SourceReason, SourceState, Window};
+use plimsoll_api::baseline::CurrentRun;
+
+use super::validate::ValidBaseline;
+use super::view::{FactsRead, View};
+
+/// Name of the source whose facts the operator reads.
+pub const KUBERNETES: &str = "kubernetes";
+
+/// The Job's record with the names of the run, which are ours to say, and the workloads' facts.
+#[must_use]
+pub fn with_facts(
+    mut record: BaselineRecord,
+    view: &View,
+    run: &CurrentRun,
+    facts: Option<&FactsRead>,
+) -> BaselineRecord {
+    record.schema = SCHEMA.to_owned();
+    record.name.clone_from(&view.name);
+    record.namespace.clone_from(&view.namespace);
+    record.run.clone_from(&run.name);
+    record.run_key.clone_from(&run.key);
+    record.sources.retain(|source| source.name != KUBERNETES);
+    record.kubernetes = None;
+    if let Some(read) = facts {
+        record.sources.push(source(read));
+        record.kubernetes = Some(read.facts.clone());
+    }
+    record.settle();
+    record
+}
+
+/// The record of a run that reads nothing but the Kubernetes API.
+#[must_use]
+pub fn facts_only(
+    view: &View,
+    valid: &ValidBaseline,
+    run: &CurrentRun,
+    facts: &FactsRead,
+    now: Timestamp,
+) -> BaselineRecord {
+    let seconds = i64::try_from(valid.window_seconds).unwrap_or(i64::MAX);
+    let from = now.checked_sub(seconds.seconds()).unwrap_or(Timestamp::MIN);
+    #[expect(clippy::cast_precision_loss, reason = "a window is at most 92 days")]
+    let period_days = valid.window_seconds as f64 / 86_400.0;
+    let record = BaselineRecord {
+        schema: SCHEMA.to_owned(),
+        name: view.name.clone(),
+        namespace: view.namespace.clone(),
+        run: run.name.clone(),
+        run_key: run.key.clone(),
+        collection_date: now,
+        period_days,
+        window: Window { from, to: now },
+        complete: false,
+        sources: Vec::new(),
+        web_metrics: None,
+        api_metrics: None,
+        infrastructure_metrics: None,
+        kubernetes: None,
+        custom_metrics: None,
+        basis: std::collections::BTreeMap::new(),
+        truncated: std::collections::BTreeMap::new(),
+    };
+    with_facts(record, view, run, Some(facts))
+}
+
+fn source(read: &FactsRead) -> Source {
+    let partial = !read.facts.unknown.is_empty();
+    let message = read.facts.unknown.iter().map(|fact| format!("{}: {}", fact.fact, fact.message));
+    Source {
+        name: KUBERNETES.to_owned(),
+        state: if partial { SourceState::Partial } else { SourceState::Collected },
+        reason: partial.then_some(SourceReason::Forbidden),
+        message: partial.then(|| message.collect::<Vec<_>>().join("; ").chars().take(1024).collect()),
+        duration_ms: Some(read.duration_ms),
+        cost: Some(Cost { queries: Some(read.queries), bytes: None }),
+        warnings: Vec::new(),
+    }
+}

@@ -1,0 +1,418 @@
+//! `decide` (pure): the one next step, from the resource, what was read beside it, and the time.
+//!
+//! The order of writes of a run is: intent in status, Job, ConfigMap, status, time to live of the Job, end in status.
+//! Each step can be read back, so that a crash between any two leads here again and to the same next step.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use plimsoll_analysis::frame::FrameError;
+use plimsoll_analysis::record::BaselineRecord;
+use plimsoll_analysis::request::KeyRef;
+use plimsoll_api::baseline::CurrentRun;
+
+use super::assemble::{self, facts_only};
+use super::validate::{RunNames, ValidBaseline};
+use super::view::{Guard, JobSeen, Leftover, Observed, RecordSeen, StoredRecord, View};
+use crate::job::build::request_hash;
+use crate::job::state::{Ended, OurJob, Problem, Progress};
+use crate::reason::RunReason;
+use crate::run_key::{Trigger, run_key, run_name};
+
+/// Most times that the Job of one run is made.
+const MAX_ATTEMPTS: i32 = 2;
+/// How long an injected container may hold a finished run's Job before the Job is deleted.
+const HELD_OPEN: Duration = Duration::from_secs(20);
+/// How soon to look again at a run that does not go on, or at a Job that is ending.
+const SOON: Duration = Duration::from_secs(3);
+/// How soon to look again at a pod that runs; its end is also an event of its Job.
+const RUNNING: Duration = Duration::from_secs(15);
+/// How soon to look again whether a missing policy was installed.
+const BLOCKED: Duration = Duration::from_secs(30);
+/// How soon to look again at a resource at rest.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// The next step.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing to do until `wake`.
+    Idle {
+        /// When to look again.
+        wake: Duration,
+        /// Why a run that is due does not start.
+        blocked: Option<Problem>,
+    },
+    /// Write the intent of a run into status.
+    Begin(Box<CurrentRun>),
+    /// Drop an intent that never became a Job.
+    Abandon,
+    /// Make the run's Job.
+    CreateJob {
+        /// The request as JSON.
+        request: String,
+        /// The Secrets and ConfigMaps it names.
+        keys: Vec<KeyRef>,
+        /// Delimiter of the frame.
+        nonce: String,
+    },
+    /// Delete the Job of an earlier attempt.
+    DeleteJob {
+        /// Its UID.
+        uid: String,
+    },
+    /// Wait for the Job.
+    Wait {
+        /// UID of the Job.
+        job_uid: Option<String>,
+        /// What keeps it.
+        problem: Option<Problem>,
+        /// When to look again.
+        wake: Duration,
+    },
+    /// Write the record and the report.
+    Record(Box<BaselineRecord>),
+    /// The record is written: finish the run in status.
+    Finish(Box<StoredRecord>),
+    /// The run ends without a record.
+    Fail(Problem),
+    /// The record is lost: measure once more.
+    NextAttempt(Problem),
+    /// Clean up after a finished run.
+    CleanUp(Vec<CleanUp>),
+    /// Nothing is left to clean up: end the run in status.
+    EndRun,
+    /// Delete the records of old runs, and drop them from status.
+    Prune(Vec<String>),
+}
+
+/// What to do with a leftover Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CleanUp {
+    /// Set its time to live.
+    SetTtl {
+        /// Name of the Job.
+        name: String,
+        /// UID of the Job.
+        uid: String,
+    },
+    /// Delete it: something else in its pod holds it open.
+    Delete {
+        /// Name of the Job.
+        name: String,
+        /// UID of the Job.
+        uid: String,
+    },
+}
+
+/// Whether a run is due, and for what.
+#[must_use]
+pub fn due(view: &View, now: Timestamp) -> Option<Trigger> {
+    let valid = view.valid.as_ref().ok()?;
+    if view.deleting || valid.suspend || view.run().is_some() {
+        return None;
+    }
+    if view.status.started_spec_hash.as_ref() != Some(&valid.spec_hash) {
+        return Some(Trigger::Spec(view.status.spec_runs.unwrap_or(0) + 1));
+    }
+    if let Some(request) = view.pending_request() {
+        return Some(Trigger::Request(request.to_owned()));
+    }
+    if let (Some(retry), Some(last)) = (&view.status.retry, &view.status.last_run)
+        && retry.next_at.as_ref().is_some_and(|next| next.0 <= now)
+    {
+        return Some(Trigger::Retry { attempt: retry.attempts, of: last.name.clone() });
+    }
+    let slot = valid.schedule.as_ref()?.latest_at(now)?;
+    // Slots before the schedule was first seen are nobody's: status counts from then on.
+    let answered = view.status.last_slot.as_ref()?.0;
+    (slot > answered).then_some(Trigger::Slot(slot))
+}
+
+/// The next step.
+#[must_use]
+pub fn decide(view: &View, observed: &Observed, now: Timestamp) -> Step {
+    if view.deleting {
+        return Step::Idle { wake: IDLE, blocked: None };
+    }
+    if let Some(run) = view.run() {
+        return if run.finished { clean_up(view, observed, now) } else { advance(view, run, observed, now) };
+    }
+    let surplus = surplus(view);
+    if !surplus.is_empty() {
+        return Step::Prune(surplus);
+    }
+    match (due(view, now), &view.valid) {
+        (Some(trigger), Ok(valid)) => begin(view, valid, &trigger, observed, now),
+        _ => Step::Idle { wake: rest(view, now), blocked: None },
+    }
+}
+
+/// Starts a run, where its Secrets may be used.
+fn begin(view: &View, valid: &ValidBaseline, trigger: &Trigger, observed: &Observed, now: Timestamp) -> Step {
+    if let Some(problem) = policy_problem(valid, observed.guard.as_ref()) {
+        return Step::Idle { wake: BLOCKED, blocked: Some(problem) };
+    }
+    let text = trigger.to_string();
+    let key = run_key(&view.uid, &valid.spec_hash, &text);
+    let name = run_name(&view.name, &key);
+    let request_hash =
+        request(view, valid, &name, &key, observed.guard.as_ref()).map(|text| request_hash(&text));
+    Step::Begin(Box::new(CurrentRun {
+        name,
+        key,
+        trigger: text,
+        spec_hash: valid.spec_hash.clone(),
+        started_at: Time(whole_second(now)),
+        request_hash,
+        attempt: 1,
+        request: view.pending_request().map(str::to_owned),
+        job_uid: None,
+        finished: false,
+    }))
+}
+
+/// The next step of a run under way.
+fn advance(view: &View, run: &CurrentRun, observed: &Observed, now: Timestamp) -> Step {
+    match &observed.record {
+        RecordSeen::Ours(stored) => return Step::Finish(stored.clone()),
+        RecordSeen::Foreign(why) => return Step::Fail(collision("ConfigMap", &run.name, why)),
+        RecordSeen::Absent | RecordSeen::NotRead => {}
+    }
+    if run.request_hash.is_none() {
+        return without_job(view, run, observed, now);
+    }
+    match &observed.job {
+        JobSeen::NotRead => Step::Wait { job_uid: run.job_uid.clone(), problem: None, wake: SOON },
+        JobSeen::Foreign(why) => Step::Fail(collision("Job", &run.name, why)),
+        JobSeen::Absent => absent_job(view, run, observed),
+        JobSeen::Ours { job, progress, log } => present_job(view, run, job, progress, log.as_ref(), observed),
+    }
+}
+
+/// A run that reads nothing but the Kubernetes API needs no Job.
+fn without_job(view: &View, run: &CurrentRun, observed: &Observed, now: Timestamp) -> Step {
+    match (&view.valid, &observed.facts) {
+        (Ok(valid), Some(facts)) if valid.spec_hash == run.spec_hash => {
+            Step::Record(Box::new(facts_only(view, valid, run, facts, now)))
+        }
+        _ => Step::Abandon,
+    }
+}
+
+fn absent_job(view: &View, run: &CurrentRun, observed: &Observed) -> Step {
+    if run.job_uid.is_some() {
+        return lost(
+            run,
+            Problem {
+                reason: RunReason::ResultLost,
+                message: format!("The Job {} was deleted before its record was read.", run.name),
+            },
+        );
+    }
+    // The Job was never made, so what it would measure may still change.
+    let Ok(valid) = &view.valid else { return Step::Abandon };
+    if valid.spec_hash != run.spec_hash
+        || valid.suspend
+        || policy_problem(valid, observed.guard.as_ref()).is_some()
+    {
+        return Step::Abandon;
+    }
+    let Some(request) = request(view, valid, &run.name, &run.key, observed.guard.as_ref()) else {
+        return Step::Abandon;
+    };
+    let hash = request_hash(&request);
+    if run.request_hash.as_ref() != Some(&hash) {
+        return Step::Begin(Box::new(CurrentRun { request_hash: Some(hash), ..run.clone() }));
+    }
+    let keys = valid.prometheus.iter().flat_map(|source| source.keys()).cloned().collect();
+    Step::CreateJob { request, keys, nonce: observed.nonce.clone() }
+}
+
+fn present_job(
+    view: &View,
+    run: &CurrentRun,
+    job: &OurJob,
+    progress: &Progress,
+    log: Option<&Result<Box<plimsoll_analysis::frame::Envelope>, FrameError>>,
+    observed: &Observed,
+) -> Step {
+    let wait = |problem: Option<Problem>, wake: Duration| Step::Wait {
+        job_uid: Some(job.uid.clone()),
+        problem,
+        wake,
+    };
+    if job.attempt != run.attempt {
+        return if job.deleting {
+            Step::Wait { job_uid: None, problem: None, wake: SOON }
+        } else {
+            Step::DeleteJob { uid: job.uid.clone() }
+        };
+    }
+    // Its UID is kept before anything is concluded, so that a Job that vanishes later is known to have been there.
+    if run.job_uid.as_ref() != Some(&job.uid) && !matches!(progress, Progress::Ended(_)) {
+        return wait(None, Duration::ZERO);
+    }
+    match progress {
+        Progress::Waiting(problem) => wait(problem.clone(), SOON),
+        Progress::Running => wait(None, RUNNING),
+        Progress::Ended(ended) => match log {
+            Some(Ok(envelope)) => Step::Record(Box::new(assemble::with_facts(
+                envelope.record.clone(),
+                view,
+                run,
+                observed.facts.as_ref(),
+            ))),
+            Some(Err(error)) => undelivered(run, ended, error),
+            None => lost(
+                run,
+                Problem {
+                    reason: RunReason::ResultLost,
+                    message: format!("The log of pod {} is gone.", ended.pod),
+                },
+            ),
+        },
+        Progress::Over(problem) => over(view, run, problem),
+    }
+}
+
+/// A container that ended, and whose log does not hold the record.
+fn undelivered(run: &CurrentRun, ended: &Ended, error: &FrameError) -> Step {
+    match error {
+        FrameError::Missing | FrameError::Cut | FrameError::Checksum => match ended.problem.reason {
+            RunReason::ResultLost => lost(
+                run,
+                Problem {
+                    reason: RunReason::ResultLost,
+                    message: format!("{} ({error})", ended.problem.message),
+                },
+            ),
+            _ => Step::Fail(ended.problem.clone()),
+        },
+        FrameError::Doubled | FrameError::Foreign(_) | FrameError::TooLarge | FrameError::Malformed(_) => {
+            Step::Fail(Problem {
+                reason: RunReason::ResultInvalid,
+                message: format!("The log of pod {} is not to be trusted: {error}.", ended.pod),
+            })
+        }
+    }
+}
+
+/// A Job that is over without anything to read.
+fn over(view: &View, run: &CurrentRun, problem: &Problem) -> Step {
+    match problem.reason {
+        RunReason::ResultLost => lost(run, problem.clone()),
+        // The Job's deadline has deleted the pod and with it the reason, which status still tells.
+        RunReason::Unschedulable => {
+            Step::Fail(super::status::waiting_problem(view).unwrap_or_else(|| problem.clone()))
+        }
+        _ => Step::Fail(problem.clone()),
+    }
+}
+
+fn lost(run: &CurrentRun, problem: Problem) -> Step {
+    if run.attempt < MAX_ATTEMPTS { Step::NextAttempt(problem) } else { Step::Fail(problem) }
+}
+
+fn collision(kind: &str, name: &str, why: &str) -> Problem {
+    Problem {
+        reason: RunReason::NameCollision,
+        message: format!("A {kind} named {name} is there and not this run's: {why}."),
+    }
+}
+
+fn policy_problem(valid: &ValidBaseline, guard: Option<&Guard>) -> Option<Problem> {
+    let allowed = guard.is_none_or(|guard| guard.secrets_allowed);
+    (valid.names_a_secret() && !allowed).then(|| Problem {
+        reason: RunReason::PolicyMissing,
+        message:
+            "The spec names a Secret, and the admission policy that checks who may use it is not installed."
+                .to_owned(),
+    })
+}
+
+/// The request of a run as JSON; `None` where the run needs no Job.
+fn request(
+    view: &View,
+    valid: &ValidBaseline,
+    run: &str,
+    run_key: &str,
+    guard: Option<&Guard>,
+) -> Option<String> {
+    valid.prometheus.as_ref()?;
+    let names = RunNames { name: &view.name, namespace: &view.namespace, uid: &view.uid, run, run_key };
+    let forbidden = guard.map(|guard| guard.forbidden_addresses.as_slice()).unwrap_or_default();
+    let request = valid.request(names, forbidden);
+    Some(serde_json::to_string(&request).expect("a request has only string keys"))
+}
+
+fn clean_up(view: &View, observed: &Observed, now: Timestamp) -> Step {
+    let finished_at = view.status.last_run.as_ref().map_or(now, |run| run.finished_at.0);
+    let held = now.duration_since(finished_at).unsigned_abs() >= HELD_OPEN;
+    let current = view.run().map(|run| run.name.as_str()).unwrap_or_default();
+    let mut steps = Vec::new();
+    let mut waiting = false;
+    for Leftover { name, uid, finished, has_ttl, deleting } in observed.leftovers.iter().cloned() {
+        match (finished, has_ttl, deleting) {
+            (_, _, true) | (true, true, _) => {}
+            (true, false, _) => steps.push(CleanUp::SetTtl { name, uid }),
+            (false, _, _) if name != current || held => steps.push(CleanUp::Delete { name, uid }),
+            (false, _, _) => waiting = true,
+        }
+    }
+    if !steps.is_empty() {
+        return Step::CleanUp(steps);
+    }
+    if waiting {
+        return Step::Wait {
+            job_uid: view.run().and_then(|run| run.job_uid.clone()),
+            problem: None,
+            wake: SOON,
+        };
+    }
+    Step::EndRun
+}
+
+/// Runs whose records pass the limit; the newest complete one is kept besides.
+fn surplus(view: &View) -> Vec<String> {
+    let limit = usize::try_from(view.spec.history_limit).unwrap_or(1).max(1);
+    let newest_complete = view.status.history.iter().position(|run| run.complete);
+    let surplus = view.status.history.iter().enumerate().skip(limit);
+    surplus.filter(|(index, _)| Some(*index) != newest_complete).map(|(_, run)| run.name.clone()).collect()
+}
+
+/// How long a resource at rest may be left alone.
+fn rest(view: &View, now: Timestamp) -> Duration {
+    let Ok(valid) = &view.valid else { return IDLE };
+    if valid.suspend {
+        return IDLE;
+    }
+    let slot = valid.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+    let retry = view.status.retry.as_ref().and_then(|retry| retry.next_at.as_ref()).map(|next| next.0);
+    let next = slot.into_iter().chain(retry).min();
+    next.map_or(IDLE, |next| {
+        // A slot is reached, never just missed: timers may fire a little early.
+        Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
+    })
+    .min(IDLE)
+}
+
+fn whole_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+impl Step {
+    /// Whether to look again at once, and otherwise when.
+    #[must_use]
+    pub fn wake(&self) -> Option<Duration> {
+        match self {
+            Self::Idle { wake, .. } => Some(*wake),
+            Self::Wait { wake, .. } => (!wake.is_zero()).then_some(*wake),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+//! What a reconcile works on: the resource as it was read, and what was read beside it.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource as _;
+use plimsoll_analysis::frame::{Envelope, FrameError};
+use plimsoll_analysis::record::{BaselineRecord, KubernetesFacts};
+use plimsoll_api::baseline::CurrentRun;
+use plimsoll_api::{PerformanceBaseline, PerformanceBaselineSpec, PerformanceBaselineStatus, RUN_ANNOTATION};
+
+use super::validate::{FieldError, ValidBaseline, validate};
+use crate::job::state::{OurJob, Progress};
+
+/// Kind of the resource in lower case, as labels and metrics name it.
+pub const KIND: &str = "performancebaseline";
+/// Most characters of the run annotation that count.
+const MAX_REQUEST_CHARACTERS: usize = 256;
+
+/// The resource as it was read.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: Option<String>,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Value of the run annotation, at most 256 characters.
+    pub requested: Option<String>,
+    /// Its spec.
+    pub spec: PerformanceBaselineSpec,
+    /// What the spec means, or why it means nothing.
+    pub valid: Result<ValidBaseline, Vec<FieldError>>,
+    /// Its status.
+    pub status: PerformanceBaselineStatus,
+    /// The reference that its children carry.
+    pub owner: OwnerReference,
+}
+
+impl View {
+    /// Reads the resource; `now` serves only to see whether a schedule has a slot ahead.
+    #[must_use]
+    pub fn new(baseline: &PerformanceBaseline, now: Timestamp) -> Self {
+        let meta = &baseline.metadata;
+        let requested = meta.annotations.as_ref().and_then(|all| all.get(RUN_ANNOTATION));
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone(),
+            generation: meta.generation.unwrap_or(0),
+            deleting: meta.deletion_timestamp.is_some(),
+            requested: requested
+                .map(|value| value.chars().take(MAX_REQUEST_CHARACTERS).collect::<String>())
+                .filter(|value| !value.is_empty()),
+            spec: baseline.spec.clone(),
+            valid: validate(&baseline.spec, now),
+            status: baseline.status.clone().unwrap_or_default(),
+            owner: baseline.controller_owner_ref(&()).unwrap_or_default(),
+        }
+    }
+
+    /// The run under way.
+    #[must_use]
+    pub fn run(&self) -> Option<&CurrentRun> {
+        self.status.current_run.as_ref()
+    }
+
+    /// The request of the annotation that no run has answered.
+    #[must_use]
+    pub fn pending_request(&self) -> Option<&str> {
+        self.requested.as_deref().filter(|value| self.status.last_request_handled.as_deref() != Some(value))
+    }
+}
+
+/// What was read beside the resource; `None` or `NotRead` where the situation did not call for it.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// What must be known before a Job is made.
+    pub guard: Option<Guard>,
+    /// The Job that has the run's name.
+    pub job: JobSeen,
+    /// The ConfigMap that has the run's name.
+    pub record: RecordSeen,
+    /// Facts of the workloads, read when the record is made.
+    pub facts: Option<FactsRead>,
+    /// Jobs of this resource, read when there is something to clean up.
+    pub leftovers: Vec<Leftover>,
+    /// A delimiter, should a Job be made.
+    pub nonce: String,
+}
+
+/// What must be known before a Job is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// The API server's addresses, each `address:port`, sorted.
+    pub forbidden_addresses: Vec<String>,
+    /// Whether Secrets may be named: the admission policy is there, or an administrator allowed to do without.
+    pub secrets_allowed: bool,
+}
+
+/// The Job that has the run's name.
+#[derive(Debug, Default)]
+pub enum JobSeen {
+    /// Not read.
+    #[default]
+    NotRead,
+    /// There is none.
+    Absent,
+    /// It is not this run's.
+    Foreign(&'static str),
+    /// It is this run's.
+    Ours {
+        /// The Job.
+        job: OurJob,
+        /// How far its pod is.
+        progress: Progress,
+        /// What its log holds, where its container has ended; `None` where the log is gone.
+        log: Option<Result<Box<Envelope>, FrameError>>,
+    },
+}
+
+/// The ConfigMap that has the run's name.
+#[derive(Debug, Default)]
+pub enum RecordSeen {
+    /// Not read.
+    #[default]
+    NotRead,
+    /// There is none.
+    Absent,
+    /// It is not this run's.
+    Foreign(&'static str),
+    /// It is this run's.
+    Ours(Box<StoredRecord>),
+}
+
+/// A record as its ConfigMap holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRecord {
+    /// The measurements.
+    pub record: BaselineRecord,
+    /// SHA-256 of record.json.
+    pub sha256: String,
+}
+
+/// Facts of the workloads as they were read, and how long that took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactsRead {
+    /// The facts.
+    pub facts: KubernetesFacts,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// Requests to the API server.
+    pub queries: u64,
+}
+
+/// A Job of this resource, while cleaning up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Whether it is Complete or Failed.
+    pub finished: bool,
+    /// Whether its time to live is set.
+    pub has_ttl: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}

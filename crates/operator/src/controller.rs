@@ -1,0 +1,159 @@
+//! The one place where a controller is built: streams, predicates, concurrency, backoff, reports.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::batch::v1::Job;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates, watcher};
+use kube::{Api, ResourceExt as _};
+use plimsoll_api::{MANAGED_BY, PerformanceBaseline};
+use tokio_util::sync::CancellationToken;
+
+use crate::baseline;
+use crate::baseline::view::KIND;
+use crate::context::Context;
+use crate::error::{Error, backoff};
+use crate::metrics::{KindLabels, ReconcileLabels};
+
+type Guarded = DeserializeGuard<PerformanceBaseline>;
+
+/// What one controller's reconciles share.
+struct Shared {
+    context: Context,
+    /// Consecutive failures by UID, dropped on success and when the object is gone.
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+/// Runs the controller of PerformanceBaselines in one namespace, or in all, until the token is cancelled. `synced` is
+/// called once its cache is filled.
+pub async fn run(
+    context: Context,
+    namespace: Option<&str>,
+    concurrency: u16,
+    stop: CancellationToken,
+    synced: impl FnOnce() + Send + 'static,
+) {
+    let client = context.client.clone();
+    let (baselines, jobs): (Api<Guarded>, Api<Job>) = match namespace {
+        Some(namespace) => (Api::namespaced(client.clone(), namespace), Api::namespaced(client, namespace)),
+        None => (Api::all(client.clone()), Api::all(client)),
+    };
+    let (reader, writer) = reflector::store();
+    // Reflected before it is filtered, so that the cache still sees every change of status.
+    let stream = watcher(baselines, watcher::Config::default())
+        .default_backoff()
+        .modify(|baseline| baseline.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(
+            predicates::generation.combine(predicates::annotations).combine(predicates::finalizers),
+            kube::runtime::PredicateConfig::default(),
+        );
+    let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
+    let shared = Arc::new(Shared { context, failures: Mutex::default() });
+    let ready = reader.clone();
+    tokio::spawn(async move {
+        if ready.wait_until_ready().await.is_ok() {
+            synced();
+        }
+    });
+    Controller::for_stream(stream, reader)
+        .owns(jobs, ours)
+        .with_config(Config::default().concurrency(concurrency).debounce(Duration::from_millis(100)))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile, on_error, shared)
+        .for_each(|result| {
+            if let Err(error) = result
+                && !matches!(error, kube::runtime::controller::Error::ReconcilerFailed(..))
+            {
+                tracing::debug!(%error, "controller");
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+async fn reconcile(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {
+    let baseline = match &guarded.0 {
+        Ok(baseline) => baseline,
+        Err(invalid) => {
+            // An object that an older or newer schema let in stops no other; its next edit is looked at again.
+            let name = invalid.metadata.name.as_deref().unwrap_or_default();
+            let namespace = invalid.metadata.namespace.as_deref().unwrap_or_default();
+            tracing::warn!(
+                kind = KIND,
+                namespace,
+                name,
+                error = invalid.error,
+                "this object cannot be read; it is left alone"
+            );
+            return Ok(Action::await_change());
+        }
+    };
+    let start = Instant::now();
+    // A defect that one object brings to light must not take the others along.
+    let result =
+        std::panic::AssertUnwindSafe(baseline::reconcile(baseline, &shared.context)).catch_unwind().await;
+    let result = result.unwrap_or(Err(Error::Panicked));
+    let metrics = &shared.context.metrics;
+    metrics.duration.get_or_create(&KindLabels { kind: KIND }).observe(start.elapsed().as_secs_f64());
+    let outcome = match &result {
+        Ok(rest) if rest.changed => "changed",
+        Ok(_) => "unchanged",
+        Err(_) => "error",
+    };
+    metrics.reconciles.get_or_create(&ReconcileLabels { kind: KIND, outcome }).inc();
+    let rest = result?;
+    forget(&shared, baseline.uid().as_deref());
+    Ok(Action::requeue(jittered(rest.wake)))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the runtime's")]
+fn on_error(guarded: Arc<Guarded>, error: &Error, shared: Arc<Shared>) -> Action {
+    let (namespace, name) = (guarded.namespace().unwrap_or_default(), guarded.name_any());
+    let uid = guarded.uid().unwrap_or_default();
+    let failures = {
+        let mut failures = shared.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let count = failures.entry(uid).or_default();
+        *count += 1;
+        *count
+    };
+    let delay = if error.is_conflict() { Duration::from_millis(200) } else { backoff(failures - 1) };
+    // A conflict only says that somebody else wrote; the next round reads anew.
+    if error.is_conflict() && failures < 5 {
+        tracing::debug!(kind = KIND, namespace, name, error = error.chain(), "reconcile");
+    } else {
+        tracing::warn!(
+            kind = KIND,
+            namespace,
+            name,
+            category = error.category(),
+            error = error.chain(),
+            "reconcile failed; it is repeated"
+        );
+    }
+    Action::requeue(jittered(delay))
+}
+
+fn forget(shared: &Shared, uid: Option<&str>) {
+    if let Some(uid) = uid {
+        shared.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// A delay up to a tenth longer, so that equal delays of many objects do not march in step; never shorter, so that a
+/// slot is not just missed.
+fn jittered(delay: Duration) -> Duration {
+    delay.mul_f64(1.0 + 0.1 * rand::random::<f64>())
+}
+
+/// The reference by which others ask for a reconcile.
+#[must_use]
+pub fn reference(name: &str, namespace: &str) -> ObjectRef<PerformanceBaseline> {
+    ObjectRef::new(name).within(namespace)
+}

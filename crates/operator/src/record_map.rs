@@ -1,0 +1,241 @@
+//! A record as a ConfigMap (pure): measurements, immutable, never larger than the API server takes.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use plimsoll_analysis::hash::sha256_hex;
+use plimsoll_analysis::record::BaselineRecord;
+use plimsoll_api::{REQUEST_HASH_ANNOTATION, RUN_KEY_ANNOTATION};
+use serde_json::{Value, json};
+
+/// Key of the record as text.
+pub const RECORD: &str = "record.json";
+/// Key of the record as gzip, where it is large.
+pub const RECORD_GZ: &str = "record.json.gz";
+/// Key of the report.
+pub const REPORT: &str = "report.md";
+/// Key of the judgement.
+pub const JUDGEMENT: &str = "judgement.json";
+/// Past this many bytes of JSON a record is compressed.
+const COMPRESS_PAST: usize = 700 * 1024;
+/// Past this many compressed bytes its lists are cut.
+const CUT_PAST: usize = 900 * 1024;
+/// Most bytes that a stored record may decompress to.
+const MAX_RECORD_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Names of a run's ConfigMap.
+#[derive(Debug, Clone)]
+pub struct RecordOwner {
+    /// Name of the run.
+    pub run: String,
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// The resource, as controller.
+    pub owner: OwnerReference,
+    /// Labels of the run.
+    pub labels: BTreeMap<String, String>,
+    /// Key of the run.
+    pub run_key: String,
+    /// Hash of the request, where the run had a Job.
+    pub request_hash: Option<String>,
+}
+
+/// Why a ConfigMap does not hold a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Neither key is there, or the text is not a record.
+    #[error("it holds no readable record")]
+    Unreadable,
+    /// It belongs to another object or run.
+    #[error("{0}")]
+    Foreign(&'static str),
+    /// A number in it is not finite.
+    #[error("the record has no JSON: {0}")]
+    NoJson(String),
+}
+
+/// The ConfigMap of a record.
+///
+/// # Errors
+/// [`RecordError::NoJson`] where a number is not finite.
+pub fn to_config_map(record: &BaselineRecord, names: &RecordOwner) -> Result<ConfigMap, RecordError> {
+    let no_json = |error: serde_json::Error| RecordError::NoJson(error.to_string());
+    let mut text = serde_json::to_string_pretty(record).map_err(no_json)?;
+    let mut data = None;
+    let mut binary_data = None;
+    if text.len() <= COMPRESS_PAST {
+        data = Some(BTreeMap::from([(RECORD.to_owned(), text)]));
+    } else {
+        let mut compressed = compress(&text);
+        if compressed.len() > CUT_PAST {
+            let mut value = serde_json::to_value(record).map_err(no_json)?;
+            while compressed.len() > CUT_PAST && cut_longest_list(&mut value) {
+                text = value.to_string();
+                compressed = compress(&text);
+            }
+        }
+        binary_data = Some(BTreeMap::from([(RECORD_GZ.to_owned(), ByteString(compressed))]));
+    }
+    let mut annotations = BTreeMap::from([(RUN_KEY_ANNOTATION.to_owned(), names.run_key.clone())]);
+    if let Some(hash) = &names.request_hash {
+        annotations.insert(REQUEST_HASH_ANNOTATION.to_owned(), hash.clone());
+    }
+    Ok(ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(names.run.clone()),
+            namespace: Some(names.namespace.clone()),
+            labels: Some(names.labels.clone()),
+            annotations: Some(annotations),
+            owner_references: Some(vec![names.owner.clone()]),
+            ..ObjectMeta::default()
+        },
+        data,
+        binary_data,
+        immutable: Some(true),
+    })
+}
+
+/// The mutable ConfigMap `<run>-report`: what was judged of the record, and the report for people.
+#[must_use]
+pub fn report_map(record: &BaselineRecord, sha256: &str, generation: i64, names: &RecordOwner) -> ConfigMap {
+    let judgement = json!({
+        "schema": "plimsoll.dev/baseline-judgement/v1",
+        "run": names.run,
+        "record_sha256": sha256,
+        "generation": generation,
+        "complete": record.complete,
+    });
+    let judgement = serde_json::to_string_pretty(&judgement).expect("strings and numbers have JSON");
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-report", names.run)),
+            namespace: Some(names.namespace.clone()),
+            labels: Some(names.labels.clone()),
+            annotations: Some(BTreeMap::from([(RUN_KEY_ANNOTATION.to_owned(), names.run_key.clone())])),
+            owner_references: Some(vec![names.owner.clone()]),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([
+            (JUDGEMENT.to_owned(), judgement),
+            (REPORT.to_owned(), plimsoll_report::markdown(record)),
+        ])),
+        binary_data: None,
+        immutable: None,
+    }
+}
+
+/// Whether a ConfigMap that has a run's name is the run's.
+///
+/// # Errors
+/// What it differs in.
+pub fn adopt(
+    map: &ConfigMap,
+    owner_uid: &str,
+    run_key: &str,
+    request_hash: Option<&str>,
+) -> Result<(), RecordError> {
+    let owners = map.metadata.owner_references.iter().flatten();
+    if !owners.into_iter().any(|owner| owner.controller == Some(true) && owner.uid == owner_uid) {
+        return Err(RecordError::Foreign("it belongs to another object"));
+    }
+    let annotation =
+        |name: &str| map.metadata.annotations.as_ref().and_then(|all| all.get(name)).map(String::as_str);
+    if annotation(RUN_KEY_ANNOTATION) != Some(run_key) {
+        return Err(RecordError::Foreign("it is of another run"));
+    }
+    if annotation(REQUEST_HASH_ANNOTATION) != request_hash {
+        return Err(RecordError::Foreign("it answers another request"));
+    }
+    Ok(())
+}
+
+/// The record of a ConfigMap and the SHA-256 of its text.
+///
+/// # Errors
+/// [`RecordError::Unreadable`].
+pub fn read(map: &ConfigMap) -> Result<(BaselineRecord, String), RecordError> {
+    let text = match map.data.as_ref().and_then(|data| data.get(RECORD)) {
+        Some(text) => text.clone(),
+        None => {
+            let compressed = map.binary_data.as_ref().and_then(|data| data.get(RECORD_GZ));
+            decompress(&compressed.ok_or(RecordError::Unreadable)?.0)?
+        }
+    };
+    let record = serde_json::from_str(&text).map_err(|_| RecordError::Unreadable)?;
+    Ok((record, sha256_hex(text.as_bytes())))
+}
+
+fn compress(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).expect("a Vec takes every byte");
+    encoder.finish().expect("a Vec takes every byte")
+}
+
+fn decompress(bytes: &[u8]) -> Result<String, RecordError> {
+    let mut text = String::new();
+    GzDecoder::new(bytes)
+        .take(MAX_RECORD_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|_| RecordError::Unreadable)?;
+    Ok(text)
+}
+
+/// Lists and maps that may be cut: those whose length the measured world decides.
+const CUTTABLE: [&str; 8] = [
+    "/kubernetes/workloads",
+    "/kubernetes/unknown",
+    "/api_metrics/top_endpoints",
+    "/api_metrics/time_share_percent",
+    "/infrastructure_metrics/cpu_usage_by_pod",
+    "/infrastructure_metrics/memory_mb_by_pod",
+    "/custom_metrics",
+    "/basis",
+];
+
+/// Halves the list that takes most bytes, and says so under `truncated`; false where nothing is left to cut.
+fn cut_longest_list(record: &mut Value) -> bool {
+    let size = |path: &&str| {
+        record.pointer(path).map_or(0, |list| if entries(list) > 1 { list.to_string().len() } else { 0 })
+    };
+    let Some(path) = CUTTABLE.into_iter().max_by_key(size).filter(|path| size(path) > 0) else {
+        return false;
+    };
+    let list = record.pointer_mut(path).expect("the list was just seen");
+    let keep = entries(list) / 2;
+    let dropped = entries(list) - keep;
+    match list {
+        Value::Array(items) => items.truncate(keep),
+        Value::Object(map) => {
+            let names: Vec<String> = map.keys().skip(keep).cloned().collect();
+            for name in names {
+                map.shift_remove(&name);
+            }
+        }
+        _ => return false,
+    }
+    let name = path.trim_start_matches('/').replace('/', ".");
+    if record.get("truncated").is_none() {
+        record["truncated"] = json!({});
+    }
+    let before = record["truncated"].get(&name).and_then(Value::as_u64).unwrap_or(0);
+    record["truncated"][&name] = json!(before + dropped as u64);
+    true
+}
+
+fn entries(list: &Value) -> usize {
+    match list {
+        Value::Array(items) => items.len(),
+        Value::Object(map) => map.len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+#[path = "record_map_tests.rs"]
+mod tests;

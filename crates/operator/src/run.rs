@@ -1,0 +1,142 @@
+//! `plimsoll operator`: wiring, start and stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures::future::join_all;
+use jiff::Timestamp;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use plimsoll_api::PerformanceBaseline;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Health};
+use crate::args::OperatorArgs;
+use crate::context::{Context, Settings};
+use crate::controller;
+use crate::events::Publisher;
+use crate::lease::Lease;
+use crate::metrics::Metrics;
+
+/// How long reconciles under way may take to end after a signal; the pod's grace period is 30 s.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The API server cannot be reached, the CRDs are missing, the Lease is lost, or the port is taken.
+pub async fn run(args: OperatorArgs) -> Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let client = Client::try_default().await.context("find the Kubernetes API server")?;
+    let metrics = Arc::new(Metrics::default());
+    let health = Health::new(metrics.clone());
+    let served = args.served();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?served, image = args.image, "starting");
+    let admin = tokio::spawn(admin::serve(args.listen, health.clone(), stop.clone()));
+    check_crds(&client, served.first().map(String::as_str)).await?;
+    let lease = Lease::new(client.clone(), &args.own_namespace, &args.lease, &args.identity)
+        .await
+        .with_context(|| format!("prepare the Lease {}/{}", args.own_namespace, args.lease))?;
+    // A process that waits for the Lease is as it should be: a rollout must not wait for it to lead.
+    health.set_ready(true);
+    if !lease.acquire(&stop).await? {
+        return Ok(());
+    }
+    metrics.leader.set(1);
+    tracing::info!(lease = args.lease, "leading");
+    let context = Context {
+        client: client.clone(),
+        clock: Arc::new(Timestamp::now),
+        settings: Arc::new(settings(&args)),
+        events: Publisher::new(client, Some(args.identity.clone())),
+        metrics: metrics.clone(),
+    };
+    let controllers = controllers(&context, &served, args.concurrency, &stop);
+    tokio::pin!(controllers);
+    let held = lease.hold(&stop);
+    tokio::pin!(held);
+    let result = tokio::select! {
+        held = &mut held => held.map_err(anyhow::Error::from),
+        () = &mut controllers => if stop.is_cancelled() { Ok(()) } else { bail!("the controllers ended by themselves") },
+        served = admin => served.context("serve /livez")?.context("serve /livez, /readyz and /metrics"),
+    };
+    health.set_ready(false);
+    metrics.leader.set(0);
+    stop.cancel();
+    if result.is_ok() && tokio::time::timeout(STOP_WITHIN, controllers).await.is_err() {
+        tracing::warn!("reconciles did not end in time; what they were doing is taken up by the next start");
+    }
+    tracing::info!("stopped");
+    result
+}
+
+async fn controllers(context: &Context, served: &[String], concurrency: u16, stop: &CancellationToken) {
+    let scopes: Vec<Option<&str>> =
+        if served.is_empty() { vec![None] } else { served.iter().map(|name| Some(name.as_str())).collect() };
+    join_all(scopes.into_iter().map(|scope| {
+        let shown = scope.unwrap_or("all").to_owned();
+        controller::run(context.clone(), scope, concurrency, stop.clone(), move || {
+            tracing::info!(namespace = shown, "watching");
+        })
+    }))
+    .await;
+}
+
+fn settings(args: &OperatorArgs) -> Settings {
+    Settings {
+        image: args.image.clone(),
+        jobs: args.job_settings.clone(),
+        reference_policy: args.reference_policy.clone().filter(|name| !name.is_empty()),
+        allow_secrets_without_policy: args.allow_secrets_without_policy,
+        api_server: api_server(),
+    }
+}
+
+/// The API server's Service address as the kubelet gave it to this pod.
+fn api_server() -> Vec<String> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")) {
+        (Some(host), Some(port)) if host.contains(':') => vec![format!("[{host}]:{port}")],
+        (Some(host), Some(port)) => vec![format!("{host}:{port}")],
+        _ => Vec::new(),
+    }
+}
+
+/// Says plainly what is missing, instead of a watch that fails for ever.
+async fn check_crds(client: &Client, namespace: Option<&str>) -> Result<()> {
+    let api: Api<PerformanceBaseline> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    match api.list(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            bail!(
+                "the API server does not know PerformanceBaselines: install the chart plimsoll-cluster first"
+            )
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            bail!("{}; check the chart's scope and namespaces", status.message)
+        }
+        // One object that cannot be read is looked at when it is reconciled.
+        Err(kube::Error::SerdeError(_)) => Ok(()),
+        Err(error) => Err(error).context("list PerformanceBaselines"),
+    }
+}
+
+fn stop_on_signals(stop: CancellationToken) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop");
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Facts of workloads, as the Kubernetes API tells them: requests, limits, restarts, replicas, autoscalers, usage.
+
+pub mod assemble;
+pub mod read;

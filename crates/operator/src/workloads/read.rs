@@ -1,0 +1,136 @@
+//! Reads what [`super::assemble`] needs. A right that is missing makes that fact unknown and is never an error.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::{ApiResource, DynamicObject, ListParams, ObjectList};
+use kube::core::{NamespaceResourceScope, Resource, Selector};
+use kube::{Api, Client};
+use plimsoll_analysis::record::UnknownFact;
+use serde::de::DeserializeOwned;
+
+use super::assemble::{Read, facts};
+use crate::baseline::view::FactsRead;
+
+/// Most objects of one kind that are read: a namespace of tens of thousands of pods must not fill our memory.
+const MAX_OBJECTS: usize = 10_000;
+/// Objects a page.
+const PAGE: u32 = 500;
+
+/// Reads the facts of the workloads that `selector` names; `clock` tells how long that takes.
+///
+/// # Errors
+/// An answer of the API server other than 403 and 404, or none at all.
+pub async fn read(
+    client: &Client,
+    namespace: &str,
+    selector: &LabelSelector,
+    with_usage: bool,
+    clock: &(dyn Fn() -> Timestamp + Send + Sync),
+) -> Result<FactsRead, kube::Error> {
+    let start = clock();
+    let mut reader = Reader { client, namespace, unknown: Vec::new(), queries: 0 };
+    let labels =
+        Selector::try_from(selector.clone()).map(|selector| selector.to_string()).unwrap_or_default();
+    let deployments = reader.list::<Deployment>("apps", "deployments", Some(&labels)).await?;
+    let stateful_sets = reader.list::<StatefulSet>("apps", "statefulsets", Some(&labels)).await?;
+    let daemon_sets = reader.list::<DaemonSet>("apps", "daemonsets", Some(&labels)).await?;
+    let pods = reader.list::<Pod>("", "pods", None).await?;
+    let autoscalers =
+        reader.list::<HorizontalPodAutoscaler>("autoscaling", "horizontalpodautoscalers", None).await?;
+    let usage = if with_usage { reader.usage().await? } else { None };
+    let Reader { unknown, queries, .. } = reader;
+    let read = Read { deployments, stateful_sets, daemon_sets, pods, autoscalers, usage, unknown };
+    Ok(FactsRead {
+        facts: facts(&read),
+        duration_ms: u64::try_from(clock().duration_since(start).as_millis()).unwrap_or(0),
+        queries,
+    })
+}
+
+struct Reader<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    unknown: Vec<UnknownFact>,
+    queries: u64,
+}
+
+impl Reader<'_> {
+    async fn list<K>(
+        &mut self,
+        group: &str,
+        plural: &str,
+        labels: Option<&str>,
+    ) -> Result<Option<Vec<K>>, kube::Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
+        self.pages(&api, group, plural, labels).await
+    }
+
+    /// Usage is an aggregated API that a cluster may not have, which is a fact too.
+    async fn usage(&mut self) -> Result<Option<Vec<DynamicObject>>, kube::Error> {
+        let resource = ApiResource {
+            group: "metrics.k8s.io".to_owned(),
+            version: "v1beta1".to_owned(),
+            api_version: "metrics.k8s.io/v1beta1".to_owned(),
+            kind: "PodMetrics".to_owned(),
+            plural: "pods".to_owned(),
+        };
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.namespace, &resource);
+        self.pages(&api, "metrics.k8s.io", "pods", None).await
+    }
+
+    async fn pages<K>(
+        &mut self,
+        api: &Api<K>,
+        group: &str,
+        plural: &str,
+        labels: Option<&str>,
+    ) -> Result<Option<Vec<K>>, kube::Error>
+    where
+        K: Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        let mut objects = Vec::new();
+        let mut token = None;
+        loop {
+            let mut params = ListParams::default().limit(PAGE);
+            params.label_selector = labels.filter(|labels| !labels.is_empty()).map(str::to_owned);
+            params.continue_token.clone_from(&token);
+            self.queries += 1;
+            let page: ObjectList<K> = match api.list(&params).await {
+                Ok(page) => page,
+                Err(error) => return self.missing(error, group, plural).map(|()| None),
+            };
+            objects.extend(page.items);
+            token = page.metadata.continue_.filter(|token| !token.is_empty());
+            if token.is_none() || objects.len() >= MAX_OBJECTS {
+                return Ok(Some(objects));
+            }
+        }
+    }
+
+    /// Turns a missing right or a missing API into an unknown fact; anything else stays an error.
+    fn missing(&mut self, error: kube::Error, group: &str, plural: &str) -> Result<(), kube::Error> {
+        let kube::Error::Api(status) = &error else { return Err(error) };
+        let fact = if group == "metrics.k8s.io" { "usage" } else { plural };
+        let message = match status.code {
+            403 => format!(
+                "not allowed; add to the operator's role: apiGroups [\"{group}\"], resources [\"{plural}\"], verbs [\"list\"]"
+            ),
+            // An aggregated API whose server is away answers 503.
+            404 | 503 if group == "metrics.k8s.io" => {
+                "the cluster has no working metrics.k8s.io API; install metrics-server".to_owned()
+            }
+            _ => return Err(error),
+        };
+        self.unknown.push(UnknownFact { fact: fact.to_owned(), message });
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! A crash before, after and in doubt at every write leads to the same end.
+
+use plimsoll_analysis::record::SourceReason;
+use plimsoll_testkit::fixtures::{BaselineFixture as _, NAMESPACE, baseline, fail_source};
+use plimsoll_testkit::{FakeApiServer, FixedClock, every_crash_point};
+
+use crate::stage::{Stage, dairy};
+
+fn stage(server: FakeApiServer) -> Stage {
+    Stage::on(server, FixedClock::at("2026-11-24T10:00:00Z"))
+}
+
+#[tokio::test]
+async fn a_run_ends_the_same_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let stage = stage(server);
+        stage.server.put(dairy());
+        stage.run().await?;
+        assert_eq!(stage.says("Ready"), "True: Recorded");
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
+    println!("{} writes x 3 faults", report.writes.len());
+    // Intent, Job, its UID in status, report, record, result in status, time to live, end in status, two Events.
+    assert_eq!(report.writes.len(), 10, "{report}");
+}
+
+#[tokio::test]
+async fn a_second_run_with_old_records_ends_the_same_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let stage = stage(server);
+        let mut baseline = dairy();
+        baseline.spec.history_limit = 1;
+        stage.server.put(baseline);
+        stage.run().await?;
+        stage.server.edit::<plimsoll_api::PerformanceBaseline>(NAMESPACE, "dairy", |dairy| {
+            dairy.spec.window = "10m".to_owned();
+        });
+        stage.run().await?;
+        assert_eq!(stage.maps().len(), 2, "{:?}", stage.maps());
+        assert_eq!(stage.status().history.len(), 1);
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
+}
+
+#[tokio::test]
+async fn a_failed_source_ends_the_same_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let stage = stage(server);
+        stage.server.put(dairy());
+        stage.settle().await?;
+        let job = stage.job();
+        job.start();
+        job.delivers(|record| fail_source(record, SourceReason::AuthenticationFailed, "401")).completes();
+        stage.settle().await?;
+        assert_eq!(stage.says("Stalled"), "True: AuthenticationFailed");
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
+}
+
+#[tokio::test]
+async fn a_lost_result_is_measured_once_more_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let stage = stage(server);
+        stage.server.put(dairy());
+        stage.settle().await?;
+        let job = stage.job();
+        job.start();
+        job.succeeds("no frame here\n", "").completes();
+        stage.settle().await?;
+        stage.deliver();
+        stage.settle().await?;
+        assert_eq!(stage.says("Ready"), "True: Recorded");
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
+}
+
+#[tokio::test]
+async fn a_run_without_a_job_ends_the_same_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let stage = stage(server);
+        stage.server.put(baseline("dairy").workloads());
+        stage.settle().await?;
+        assert_eq!(stage.says("Ready"), "True: Recorded");
+        assert!(stage.jobs().is_empty());
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
+}
