@@ -3,8 +3,12 @@
 #![expect(clippy::print_stderr, reason = "progress of a developer's task goes to standard error")]
 
 mod check;
+mod cluster;
+mod demo;
 mod generate;
+mod image;
 mod process;
+mod target;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -18,8 +22,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Show the main job end to end: cluster, images, Helm install, example, baseline, report.
+    Demo(demo::DemoOptions),
     /// Run every check and test, in the order of their cost; what CI runs.
     Test(check::TestOptions),
+    /// The local cluster: up, down, status.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterTask),
+    /// Build the images as OCI archives.
+    Image(image::ImageOptions),
     /// Write the generated files: CRDs, roles, API reference.
     Gen {
         /// Change nothing; fail where a file differs from what would be written.
@@ -30,6 +41,9 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Demo(options) => demo::demo(&options),
+        Task::Cluster(task) => cluster::cluster(&task),
+        Task::Image(options) => image::image(&options),
         Task::Test(options) => check::test(&options),
         Task::Gen { check } => generate::generate(check),
     };
@@ -37,7 +51,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nerror: {error:#}");
-            ExitCode::FAILURE
+            // No consent, or something missing on this machine, is not a failure of the task itself.
+            let code = error
+                .downcast_ref::<plimsoll_cluster::ClusterError>()
+                .map_or(1, plimsoll_cluster::ClusterError::exit_code);
+            ExitCode::from(code)
         }
     }
 }

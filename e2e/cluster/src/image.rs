@@ -24,8 +24,8 @@ pub struct ScratchImage<'a> {
 }
 
 impl ScratchImage<'_> {
-    /// Writes the image as a docker archive that names itself `reference`. The same binary gives the same archive,
-    /// byte for byte.
+    /// Writes the image as an OCI archive that names itself `reference`, with the index that docker's own format asks
+    /// for beside it, so that every loader reads it. The same binary gives the same archive, byte for byte.
     ///
     /// # Errors
     /// The binary cannot be read, the archive cannot be written, or `tar` failed.
@@ -33,37 +33,74 @@ impl ScratchImage<'_> {
         let folder = archive.parent().unwrap_or(Path::new("."));
         let work =
             tempfile::tempdir_in(folder).during(|| format!("making a folder in {}", folder.display()))?;
-        let root = work.path().join("root");
-        let inside = self.entrypoint.trim_start_matches('/');
-        let target = root.join(inside);
+        let layer = self.layer(work.path())?;
+        let layout = work.path().join("layout");
+        let blobs = layout.join("blobs/sha256");
+        fs::create_dir_all(&blobs).during(|| format!("making {}", blobs.display()))?;
+        let config = serde_json::json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "config": { "Entrypoint": [self.entrypoint], "User": self.user, "WorkingDir": "/" },
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(&layer)))] },
+        });
+        let config = blob(&blobs, config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json")?;
+        let layer = blob(&blobs, &layer, "application/vnd.oci.image.layer.v1.tar")?;
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer],
+        });
+        let mut descriptor = blob(&blobs, manifest.to_string().as_bytes(), MANIFEST)?;
+        let name = normalized(reference);
+        let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
+        descriptor["annotations"] = serde_json::json!({
+            "io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag,
+        });
+        let index = serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [descriptor],
+        });
+        let docker = serde_json::json!([{
+            "Config": path_in_layout(&config), "RepoTags": [name], "Layers": [path_in_layout(&layer)],
+        }]);
+        let names = ["oci-layout", "index.json", "manifest.json"];
+        let contents = [serde_json::json!({"imageLayoutVersion": "1.0.0"}), index, docker];
+        for (name, content) in names.into_iter().zip(contents) {
+            let path = layout.join(name);
+            fs::write(&path, content.to_string()).during(|| format!("writing {}", path.display()))?;
+        }
+        let done = work.path().join("done.tar");
+        tar(&layout, &done, &["oci-layout", "index.json", "manifest.json", "blobs"])?;
+        fs::rename(&done, archive).during(|| format!("renaming {} to {}", done.display(), archive.display()))
+    }
+
+    /// The one layer: a tar of the binary.
+    fn layer(&self, work: &Path) -> Result<Vec<u8>, ClusterError> {
+        let root = work.join("root");
+        let target = root.join(self.entrypoint.trim_start_matches('/'));
         let parent = target.parent().unwrap_or(&root);
         fs::create_dir_all(parent).during(|| format!("making {}", parent.display()))?;
         fs::copy(self.binary, &target)
             .during(|| format!("copying {} to {}", self.binary.display(), target.display()))?;
         set_mode(&target)?;
-        let layer = work.path().join("layer.tar");
+        let layer = work.join("layer.tar");
         tar(&root, &layer, &["."])?;
-        let bytes = fs::read(&layer).during(|| format!("reading {}", layer.display()))?;
-        let config = serde_json::json!({
-            "architecture": "amd64",
-            "os": "linux",
-            "config": { "Entrypoint": [self.entrypoint], "User": self.user, "WorkingDir": "/" },
-            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(&bytes)))] },
-        })
-        .to_string();
-        let config_name = format!("{}.json", hex(&Sha256::digest(&config)));
-        let manifest = serde_json::json!([{
-            "Config": config_name, "RepoTags": [normalized(reference)], "Layers": ["layer.tar"],
-        }])
-        .to_string();
-        for (name, content) in [(config_name.as_str(), config), ("manifest.json", manifest)] {
-            let path = work.path().join(name);
-            fs::write(&path, content).during(|| format!("writing {}", path.display()))?;
-        }
-        let done = work.path().join("done.tar");
-        tar(work.path(), &done, &["layer.tar", &config_name, "manifest.json"])?;
-        fs::rename(&done, archive).during(|| format!("renaming {} to {}", done.display(), archive.display()))
+        fs::read(&layer).during(|| format!("reading {}", layer.display()))
     }
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Writes a blob under its digest and returns its descriptor.
+fn blob(folder: &Path, content: &[u8], media_type: &str) -> Result<serde_json::Value, ClusterError> {
+    let digest = hex(&Sha256::digest(content));
+    let path = folder.join(&digest);
+    fs::write(&path, content).during(|| format!("writing {}", path.display()))?;
+    let size = content.len();
+    Ok(serde_json::json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": size }))
+}
+
+/// Where a descriptor's blob lies in the layout.
+fn path_in_layout(descriptor: &serde_json::Value) -> String {
+    let digest = descriptor["digest"].as_str().unwrap_or_default();
+    format!("blobs/{}", digest.replace(':', "/"))
 }
 
 fn set_mode(path: &Path) -> Result<(), ClusterError> {

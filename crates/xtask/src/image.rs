@@ -1,0 +1,142 @@
+//! `cargo xtask image`: the two images, each one static binary FROM scratch, as OCI archives.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use plimsoll_cluster::{ScratchImage, cache_folder};
+
+use crate::process::{cargo, run, step};
+
+/// The target that links statically with the C library of the machine.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The user and group in the images: no root, and no name, which a restricted namespace refuses.
+const USER: &str = "65532:65532";
+
+/// What to do with the images.
+#[derive(Debug, Args)]
+pub(crate) struct ImageOptions {
+    /// Push the operator's image to this repository, for example registry.example/team/plimsoll; needs skopeo.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) push: Option<String>,
+}
+
+/// An image that has been written.
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    /// Its name and a tag that follows from its content.
+    pub(crate) repository: String,
+    /// The tag.
+    pub(crate) tag: String,
+    /// The OCI archive.
+    pub(crate) archive: PathBuf,
+    /// The static binary that it holds.
+    pub(crate) binary: PathBuf,
+}
+
+impl Image {
+    pub(crate) fn reference(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+}
+
+/// Both images.
+#[derive(Debug, Clone)]
+pub(crate) struct Images {
+    pub(crate) operator: Image,
+    pub(crate) workload: Image,
+}
+
+pub(crate) fn image(options: &ImageOptions) -> Result<()> {
+    let images = step("images", build)?;
+    for image in [&images.operator, &images.workload] {
+        let size = std::fs::metadata(&image.archive)?.len();
+        eprintln!("    {}: {} ({} KiB)", image.reference(), image.archive.display(), size / 1024);
+    }
+    if let Some(repository) = &options.push {
+        push(&images.operator, repository)?;
+    }
+    Ok(())
+}
+
+/// Builds both binaries and writes their archives.
+pub(crate) fn build() -> Result<Images> {
+    // Go and Rust builds never run at once: two cores are few.
+    let lock = plimsoll_cluster::build_lock()?;
+    run(cargo()
+        .args(["build", "--release", "--locked", "--target", TARGET])
+        .args(["--package", "plimsoll-cli", "--package", "plimsoll-workload"])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    drop(lock);
+    let folder = target_folder()?.join(TARGET).join("release");
+    Ok(Images {
+        operator: write("plimsoll", &folder.join("plimsoll"))?,
+        workload: write("plimsoll-workload", &folder.join("plimsoll-workload"))?,
+    })
+}
+
+/// Where cargo puts what it builds, as it says itself.
+fn target_folder() -> Result<PathBuf> {
+    let output = cargo().args(["metadata", "--no-deps", "--locked", "--format-version", "1"]).output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let folder = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
+    Ok(folder.into())
+}
+
+/// Writes the archive of a binary, tagged by its content, unless it is there.
+fn write(name: &str, binary: &Path) -> Result<Image> {
+    let bytes = std::fs::read(binary).with_context(|| format!("read {}", binary.display()))?;
+    let tag = plimsoll_analysis::hash::sha256_hex(&bytes)[..12].to_owned();
+    let folder = cache_folder().join("images");
+    std::fs::create_dir_all(&folder)?;
+    let archive = folder.join(format!("{name}-{tag}.tar"));
+    let image = Image { repository: name.to_owned(), tag, archive, binary: binary.to_owned() };
+    if !image.archive.exists() {
+        let entrypoint = format!("/{name}");
+        let scratch = ScratchImage { binary, entrypoint: &entrypoint, user: USER };
+        scratch.write_archive(&image.archive, &image.reference())?;
+        forget_old(&folder, name)?;
+    }
+    Ok(image)
+}
+
+/// Keeps the five newest archives of a name.
+fn forget_old(folder: &Path, name: &str) -> Result<()> {
+    let mut archives = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let tag = file.strip_prefix(&format!("{name}-")).and_then(|rest| rest.strip_suffix(".tar"));
+        if tag.is_some_and(|tag| tag.len() == 12 && tag.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            archives.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    archives.sort();
+    for (_, path) in archives.iter().rev().skip(5) {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Copies the archive to a registry, with the credentials that skopeo finds.
+pub(crate) fn push(image: &Image, repository: &str) -> Result<String> {
+    let to = format!("{repository}:{}", image.tag);
+    let from = format!("oci-archive:{}", image.archive.display());
+    let mut copy = Command::new("skopeo");
+    copy.args(["copy", &from, &format!("docker://{to}")]);
+    match copy.status() {
+        Ok(status) if status.success() => Ok(to),
+        Ok(status) => {
+            bail!("skopeo could not push {to} ({status}); log in with `skopeo login` and try again")
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!(
+                "pushing needs skopeo: install it (package skopeo), or push {} by your own tool",
+                image.archive.display()
+            )
+        }
+        Err(error) => Err(error).context("start skopeo"),
+    }
+}
