@@ -1,1 +1,11 @@
-//! Stories on the real cluster and on real API servers.
+//! What the stories share: clients as somebody else, charts by Helm, waiting on conditions, examples of references.
+//!
+//! A story runs against a real API server ([`bare`]) or the real cluster (`plimsoll_cluster`); both have a kubeconfig,
+//! which is all that the helpers ask for.
+
+pub mod access;
+pub mod bare;
+pub mod charts;
+pub mod references;
+pub mod value;
+pub mod wait;
