@@ -1,3 +1,4 @@
 //! The `plimsoll` binary.
-
+#![allow(dead_code, unused_imports)]
+mod manifest;
 fn main() {}

@@ -1,0 +1,96 @@
+//! Paths of fields, as errors write them and as a document is searched by them.
+
+use std::fmt;
+
+use super::node::{Content, Node};
+
+/// A field of an object, from its root.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Path(Vec<Segment>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Key(String),
+    Index(usize),
+}
+
+impl Path {
+    /// Reads a path such as `spec.metrics[0].query`.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut segments = Vec::new();
+        for part in text.split('.') {
+            let (key, indexes) = part.split_at(part.find('[').unwrap_or(part.len()));
+            if !key.is_empty() {
+                segments.push(Segment::Key(key.to_owned()));
+            }
+            let indexes = indexes.split(['[', ']']).filter_map(|index| index.parse().ok());
+            segments.extend(indexes.map(Segment::Index));
+        }
+        Self(segments)
+    }
+
+    /// The field `key` of this one.
+    pub(crate) fn key(&self, key: &str) -> Self {
+        self.with(Segment::Key(key.to_owned()))
+    }
+
+    /// The item `index` of this one.
+    pub(crate) fn index(&self, index: usize) -> Self {
+        self.with(Segment::Index(index))
+    }
+
+    fn with(&self, segment: Segment) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(segment);
+        Self(segments)
+    }
+
+    /// The line of the field, or of the nearest field around it that is written.
+    pub(crate) fn line_in(&self, root: &Node) -> u64 {
+        let (mut node, mut line) = (root, root.line);
+        for segment in &self.0 {
+            let found = match (segment, &node.content) {
+                (Segment::Key(key), Content::Map(entries)) => {
+                    entries.iter().find(|entry| entry.key == *key).map(|entry| (entry.line, &entry.node))
+                }
+                (Segment::Index(index), Content::List(items)) => {
+                    items.get(*index).map(|item| (item.line, item))
+                }
+                _ => None,
+            };
+            match found {
+                Some(found) => (line, node) = found,
+                None => break,
+            }
+        }
+        line
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Key(key) if key.contains(['.', '[', ']']) => write!(formatter, "[{key:?}]")?,
+                Segment::Key(key) if position == 0 => formatter.write_str(key)?,
+                Segment::Key(key) => write!(formatter, ".{key}")?,
+                Segment::Index(index) => write!(formatter, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_as_it_was_read() {
+        for text in ["spec.metrics[0].query", "spec", "metadata.labels"] {
+            assert_eq!(Path::parse(text).to_string(), text);
+        }
+        let label = Path::parse("metadata.labels").key("app.kubernetes.io/name");
+        assert_eq!(label.to_string(), "metadata.labels[\"app.kubernetes.io/name\"]");
+    }
+}
