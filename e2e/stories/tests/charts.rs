@@ -163,7 +163,8 @@ fn values_that_could_not_work_are_refused_with_their_path() {
                 "annotations",
                 json!({"container.apparmor.security.beta.kubernetes.io/plimsoll": "unconfined"}),
             ),
-            "/jobs/annotations",
+            // Helm names another path here.
+            "invalid propertyName",
         ),
         (job("volumes", json!([])), "volumes"),
         (cluster(json!({"operator": {"image": "x' || true || '"}})), "/operator/image"),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// What is edited: a JSON pointer and what is put there; null removes.
-type Edits = Vec<(&'static str, Value)>;
+type Edits = Vec<(String, Value)>;
 /// A departure and its name.
 type Departure = (&'static str, Edits);
 
@@ -13,15 +13,34 @@ pub(crate) fn departures() -> Vec<Departure> {
         .concat()
 }
 
-fn one(name: &'static str, pointer: &'static str, new: Value) -> Departure {
-    (name, vec![(pointer, new)])
+fn one(name: &'static str, pointer: &str, new: Value) -> Departure {
+    (name, vec![(pointer.to_owned(), new)])
+}
+
+fn in_pod(name: &'static str, pointer: &str, new: Value) -> Departure {
+    one(name, &of_pod(pointer), new)
+}
+
+fn in_container(name: &'static str, pointer: &str, new: Value) -> Departure {
+    one(name, &of_container(pointer), new)
+}
+
+fn of_pod(pointer: &str) -> String {
+    format!("/spec/template/spec{pointer}")
+}
+
+fn of_container(pointer: &str) -> String {
+    of_pod(&format!("/containers/0{pointer}"))
 }
 
 fn job() -> Vec<Departure> {
     let failure = json!({"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]});
-    let indexed = ("/spec/completionMode", json!("Indexed"));
+    let indexed = ("/spec/completionMode".to_owned(), json!("Indexed"));
     vec![
-        ("two pods", vec![("/spec/parallelism", json!(2)), ("/spec/completions", json!(2))]),
+        (
+            "two pods",
+            vec![("/spec/parallelism".to_owned(), json!(2)), ("/spec/completions".to_owned(), json!(2))],
+        ),
         one("no pod", "/spec/parallelism", json!(0)),
         one("no number of completions", "/spec/completions", Value::Null),
         one("retries", "/spec/backoffLimit", json!(1)),
@@ -32,17 +51,20 @@ fn job() -> Vec<Departure> {
         one("a deadline of a day", "/spec/activeDeadlineSeconds", json!(86_400)),
         one("suspended", "/spec/suspend", json!(true)),
         ("indexed", vec![indexed.clone()]),
-        ("retries an index", vec![indexed.clone(), ("/spec/backoffLimitPerIndex", json!(1))]),
+        ("retries an index", vec![indexed.clone(), ("/spec/backoffLimitPerIndex".to_owned(), json!(1))]),
         (
             "a success policy",
-            vec![indexed, ("/spec/successPolicy", json!({"rules": [{"succeededCount": 1}]}))],
+            vec![indexed, ("/spec/successPolicy".to_owned(), json!({"rules": [{"succeededCount": 1}]}))],
         ),
         one("replaced only when failed", "/spec/podReplacementPolicy", json!("Failed")),
         (
             "a selector that takes other pods",
             vec![
-                ("/spec/manualSelector", json!(true)),
-                ("/spec/selector", json!({"matchLabels": {"app.kubernetes.io/managed-by": "plimsoll"}})),
+                ("/spec/manualSelector".to_owned(), json!(true)),
+                (
+                    "/spec/selector".to_owned(),
+                    json!({"matchLabels": {"app.kubernetes.io/managed-by": "plimsoll"}}),
+                ),
             ],
         ),
     ]
@@ -81,101 +103,70 @@ fn pod() -> Vec<Departure> {
     let dns = json!({"nameservers": ["192.0.2.1"]});
     let other = json!({"name": "other", "image": "registry.example/other:1"});
     vec![
-        one("a second container", "/spec/template/spec/containers/-", other.clone()),
-        one("an init container", "/spec/template/spec/initContainers", json!([other])),
-        one("a service account", "/spec/template/spec/serviceAccountName", json!("builder")),
-        one("a token", "/spec/template/spec/automountServiceAccountToken", json!(true)),
-        one("a token by default", "/spec/template/spec/automountServiceAccountToken", Value::Null),
-        one("the host's network", "/spec/template/spec/hostNetwork", json!(true)),
-        one("the host's processes", "/spec/template/spec/hostPID", json!(true)),
-        one("the host's IPC", "/spec/template/spec/hostIPC", json!(true)),
-        one("a user namespace chosen", "/spec/template/spec/hostUsers", json!(true)),
-        one("shared processes", "/spec/template/spec/shareProcessNamespace", json!(true)),
-        one("a node", "/spec/template/spec/nodeName", json!("node-1")),
-        one(
-            "host aliases",
-            "/spec/template/spec/hostAliases",
-            json!([{"ip": "192.0.2.1", "hostnames": ["prometheus"]}]),
-        ),
-        one("a DNS configuration", "/spec/template/spec/dnsConfig", dns.clone()),
-        (
-            "no DNS",
-            vec![("/spec/template/spec/dnsPolicy", json!("None")), ("/spec/template/spec/dnsConfig", dns)],
-        ),
-        one("the node's DNS", "/spec/template/spec/dnsPolicy", json!("Default")),
-        one("a runtime class", "/spec/template/spec/runtimeClassName", json!("other")),
-        one("another scheduler", "/spec/template/spec/schedulerName", json!("other")),
-        one(
-            "a resource claim",
-            "/spec/template/spec/resourceClaims",
-            json!([{"name": "gpu", "resourceClaimName": "gpu"}]),
-        ),
-        one(
-            "resources of the pod",
-            "/spec/template/spec/resources",
-            json!({"limits": {"cpu": "8", "memory": "8Gi"}}),
-        ),
-        one("an affinity", "/spec/template/spec/affinity", affinity),
-        one("a spread", "/spec/template/spec/topologySpreadConstraints", spread),
-        one("a priority", "/spec/template/spec/priority", json!(1_000_000)),
-        one("a system priority", "/spec/template/spec/priorityClassName", json!("system-node-critical")),
-        one("a preemption policy", "/spec/template/spec/preemptionPolicy", json!("Never")),
-        one(
-            "a readiness gate",
-            "/spec/template/spec/readinessGates",
-            json!([{"conditionType": "example.com/x"}]),
-        ),
-        one("a scheduling gate", "/spec/template/spec/schedulingGates", json!([{"name": "example.com/x"}])),
-        one("an overhead", "/spec/template/spec/overhead", json!({"cpu": "1"})),
-        one("a host name", "/spec/template/spec/hostname", json!("prometheus")),
-        one("a subdomain", "/spec/template/spec/subdomain", json!("prometheus")),
-        one("a full host name", "/spec/template/spec/setHostnameAsFQDN", json!(true)),
-        one("a host name over all", "/spec/template/spec/hostnameOverride", json!("prometheus")),
-        one("an operating system", "/spec/template/spec/os", json!({"name": "linux"})),
-        one("restarts", "/spec/template/spec/restartPolicy", json!("OnFailure")),
-        one("an hour to end", "/spec/template/spec/terminationGracePeriodSeconds", json!(3600)),
-        one("service links", "/spec/template/spec/enableServiceLinks", json!(true)),
-        one("no deadline of the pod", "/spec/template/spec/activeDeadlineSeconds", Value::Null),
-        one("a long deadline of the pod", "/spec/template/spec/activeDeadlineSeconds", json!(3601)),
+        in_pod("a second container", "/containers/-", other.clone()),
+        in_pod("an init container", "/initContainers", json!([other])),
+        in_pod("a service account", "/serviceAccountName", json!("builder")),
+        in_pod("a token", "/automountServiceAccountToken", json!(true)),
+        in_pod("a token by default", "/automountServiceAccountToken", Value::Null),
+        in_pod("the host's network", "/hostNetwork", json!(true)),
+        in_pod("the host's processes", "/hostPID", json!(true)),
+        in_pod("the host's IPC", "/hostIPC", json!(true)),
+        in_pod("a user namespace chosen", "/hostUsers", json!(true)),
+        in_pod("shared processes", "/shareProcessNamespace", json!(true)),
+        in_pod("a node", "/nodeName", json!("node-1")),
+        in_pod("host aliases", "/hostAliases", json!([{"ip": "192.0.2.1", "hostnames": ["prometheus"]}])),
+        in_pod("a DNS configuration", "/dnsConfig", dns.clone()),
+        ("no DNS", vec![(of_pod("/dnsPolicy"), json!("None")), (of_pod("/dnsConfig"), dns)]),
+        in_pod("the node's DNS", "/dnsPolicy", json!("Default")),
+        in_pod("a runtime class", "/runtimeClassName", json!("other")),
+        in_pod("another scheduler", "/schedulerName", json!("other")),
+        in_pod("a resource claim", "/resourceClaims", json!([{"name": "gpu", "resourceClaimName": "gpu"}])),
+        in_pod("resources of the pod", "/resources", json!({"limits": {"cpu": "8", "memory": "8Gi"}})),
+        in_pod("an affinity", "/affinity", affinity),
+        in_pod("a spread", "/topologySpreadConstraints", spread),
+        in_pod("a priority", "/priority", json!(1_000_000)),
+        in_pod("a system priority", "/priorityClassName", json!("system-node-critical")),
+        in_pod("a preemption policy", "/preemptionPolicy", json!("Never")),
+        in_pod("a readiness gate", "/readinessGates", json!([{"conditionType": "example.com/x"}])),
+        in_pod("a scheduling gate", "/schedulingGates", json!([{"name": "example.com/x"}])),
+        in_pod("an overhead", "/overhead", json!({"cpu": "1"})),
+        in_pod("a host name", "/hostname", json!("prometheus")),
+        in_pod("a subdomain", "/subdomain", json!("prometheus")),
+        in_pod("a full host name", "/setHostnameAsFQDN", json!(true)),
+        in_pod("a host name over all", "/hostnameOverride", json!("prometheus")),
+        in_pod("an operating system", "/os", json!({"name": "linux"})),
+        in_pod("restarts", "/restartPolicy", json!("OnFailure")),
+        in_pod("an hour to end", "/terminationGracePeriodSeconds", json!(3600)),
+        in_pod("service links", "/enableServiceLinks", json!(true)),
+        in_pod("no deadline of the pod", "/activeDeadlineSeconds", Value::Null),
+        in_pod("a long deadline of the pod", "/activeDeadlineSeconds", json!(3601)),
     ]
 }
 
 fn pod_security() -> Vec<Departure> {
     vec![
-        one("no security context", "/spec/template/spec/securityContext", Value::Null),
-        one("root allowed", "/spec/template/spec/securityContext/runAsNonRoot", json!(false)),
-        one("root", "/spec/template/spec/securityContext/runAsUser", json!(0)),
-        one("another user", "/spec/template/spec/securityContext/runAsUser", json!(1000)),
-        one("the image's user", "/spec/template/spec/securityContext/runAsUser", Value::Null),
-        one("another group", "/spec/template/spec/securityContext/runAsGroup", json!(0)),
-        one("no seccomp profile", "/spec/template/spec/securityContext/seccompProfile", Value::Null),
-        one(
-            "unconfined",
-            "/spec/template/spec/securityContext/seccompProfile",
-            json!({"type": "Unconfined"}),
-        ),
-        one(
+        in_pod("no security context", "/securityContext", Value::Null),
+        in_pod("root allowed", "/securityContext/runAsNonRoot", json!(false)),
+        in_pod("root", "/securityContext/runAsUser", json!(0)),
+        in_pod("another user", "/securityContext/runAsUser", json!(1000)),
+        in_pod("the image's user", "/securityContext/runAsUser", Value::Null),
+        in_pod("another group", "/securityContext/runAsGroup", json!(0)),
+        in_pod("no seccomp profile", "/securityContext/seccompProfile", Value::Null),
+        in_pod("unconfined", "/securityContext/seccompProfile", json!({"type": "Unconfined"})),
+        in_pod(
             "a seccomp profile of the node",
-            "/spec/template/spec/securityContext/seccompProfile",
+            "/securityContext/seccompProfile",
             json!({"type": "Localhost", "localhostProfile": "x"}),
         ),
-        one("a group of files", "/spec/template/spec/securityContext/fsGroup", json!(0)),
-        one("further groups", "/spec/template/spec/securityContext/supplementalGroups", json!([0])),
-        one(
+        in_pod("a group of files", "/securityContext/fsGroup", json!(0)),
+        in_pod("further groups", "/securityContext/supplementalGroups", json!([0])),
+        in_pod(
             "a kernel setting",
-            "/spec/template/spec/securityContext/sysctls",
+            "/securityContext/sysctls",
             json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]),
         ),
-        one(
-            "SELinux options",
-            "/spec/template/spec/securityContext/seLinuxOptions",
-            json!({"type": "spc_t"}),
-        ),
-        one(
-            "no AppArmor",
-            "/spec/template/spec/securityContext/appArmorProfile",
-            json!({"type": "Unconfined"}),
-        ),
+        in_pod("SELinux options", "/securityContext/seLinuxOptions", json!({"type": "spc_t"})),
+        in_pod("no AppArmor", "/securityContext/appArmorProfile", json!({"type": "Unconfined"})),
     ]
 }
 
@@ -183,125 +174,80 @@ fn container() -> Vec<Departure> {
     let get = json!({"tcpSocket": {"port": 80}});
     let cpu = json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1"}});
     vec![
-        one("another name", "/spec/template/spec/containers/0/name", json!("other")),
-        one("another image", "/spec/template/spec/containers/0/image", json!("registry.example/other:1")),
-        one(
-            "another tag",
-            "/spec/template/spec/containers/0/image",
-            json!("registry.example/plimsoll:testing"),
-        ),
-        one(
+        in_container("another name", "/name", json!("other")),
+        in_container("another image", "/image", json!("registry.example/other:1")),
+        in_container("another tag", "/image", json!("registry.example/plimsoll:testing")),
+        in_container(
             "an image by digest",
-            "/spec/template/spec/containers/0/image",
+            "/image",
             json!(format!("registry.example/plimsoll:test@sha256:{}", "0".repeat(64))),
         ),
-        one("an image never pulled", "/spec/template/spec/containers/0/imagePullPolicy", json!("Never")),
-        one("a command", "/spec/template/spec/containers/0/command", json!(["/bin/sh"])),
-        one("another argument", "/spec/template/spec/containers/0/args", json!(["operator"])),
-        one("a further argument", "/spec/template/spec/containers/0/args/-", json!("--help")),
-        one("no argument", "/spec/template/spec/containers/0/args", Value::Null),
-        one("a folder", "/spec/template/spec/containers/0/workingDir", json!("/tmp")),
-        one(
-            "a hook",
-            "/spec/template/spec/containers/0/lifecycle",
-            json!({"preStop": {"exec": {"command": ["x"]}}}),
-        ),
-        one("a liveness probe", "/spec/template/spec/containers/0/livenessProbe", get.clone()),
-        one("a readiness probe", "/spec/template/spec/containers/0/readinessProbe", get.clone()),
-        one("a startup probe", "/spec/template/spec/containers/0/startupProbe", get),
-        one("a port", "/spec/template/spec/containers/0/ports", json!([{"containerPort": 8080}])),
-        one("standard input", "/spec/template/spec/containers/0/stdin", json!(true)),
-        one("a terminal", "/spec/template/spec/containers/0/tty", json!(true)),
-        one("no resources", "/spec/template/spec/containers/0/resources", Value::Null),
-        one("no limit of memory", "/spec/template/spec/containers/0/resources", cpu),
+        in_container("an image never pulled", "/imagePullPolicy", json!("Never")),
+        in_container("a command", "/command", json!(["/bin/sh"])),
+        in_container("another argument", "/args", json!(["operator"])),
+        in_container("a further argument", "/args/-", json!("--help")),
+        in_container("no argument", "/args", Value::Null),
+        in_container("a folder", "/workingDir", json!("/tmp")),
+        in_container("a hook", "/lifecycle", json!({"preStop": {"exec": {"command": ["x"]}}})),
+        in_container("a liveness probe", "/livenessProbe", get.clone()),
+        in_container("a readiness probe", "/readinessProbe", get.clone()),
+        in_container("a startup probe", "/startupProbe", get),
+        in_container("a port", "/ports", json!([{"containerPort": 8080}])),
+        in_container("standard input", "/stdin", json!(true)),
+        in_container("a terminal", "/tty", json!(true)),
+        in_container("no resources", "/resources", Value::Null),
+        in_container("no limit of memory", "/resources", cpu),
         (
             "a claimed device",
             vec![
-                ("/spec/template/spec/resourceClaims", json!([{"name": "gpu", "resourceClaimName": "gpu"}])),
-                ("/spec/template/spec/containers/0/resources/claims", json!([{"name": "gpu"}])),
+                (of_pod("/resourceClaims"), json!([{"name": "gpu", "resourceClaimName": "gpu"}])),
+                (of_container("/resources/claims"), json!([{"name": "gpu"}])),
             ],
         ),
-        one(
+        in_container(
             "a resize policy",
-            "/spec/template/spec/containers/0/resizePolicy",
+            "/resizePolicy",
             json!([{"resourceName": "cpu", "restartPolicy": "NotRequired"}]),
         ),
-        one(
-            "another message file",
-            "/spec/template/spec/containers/0/terminationMessagePath",
-            json!("/etc/passwd"),
-        ),
-        one(
-            "the log as message",
-            "/spec/template/spec/containers/0/terminationMessagePolicy",
-            json!("FallbackToLogsOnError"),
-        ),
-        one("a restart policy", "/spec/template/spec/containers/0/restartPolicy", json!("Never")),
+        in_container("another message file", "/terminationMessagePath", json!("/etc/passwd")),
+        in_container("the log as message", "/terminationMessagePolicy", json!("FallbackToLogsOnError")),
+        in_container("a restart policy", "/restartPolicy", json!("Never")),
     ]
 }
 
 fn container_security() -> Vec<Departure> {
-    let at = "/spec/template/spec/containers/0/securityContext";
     vec![
-        one("no security context of the container", at, Value::Null),
+        in_container("no security context of the container", "/securityContext", Value::Null),
         (
             "privileged",
             vec![
-                ("/spec/template/spec/containers/0/securityContext/privileged", json!(true)),
-                ("/spec/template/spec/containers/0/securityContext/allowPrivilegeEscalation", json!(true)),
+                (of_container("/securityContext/privileged"), json!(true)),
+                (of_container("/securityContext/allowPrivilegeEscalation"), json!(true)),
             ],
         ),
-        one(
-            "escalation",
-            "/spec/template/spec/containers/0/securityContext/allowPrivilegeEscalation",
-            json!(true),
-        ),
-        one(
-            "escalation by default",
-            "/spec/template/spec/containers/0/securityContext/allowPrivilegeEscalation",
-            Value::Null,
-        ),
-        one(
-            "an added capability",
-            "/spec/template/spec/containers/0/securityContext/capabilities/add",
-            json!(["NET_RAW"]),
-        ),
-        one(
-            "capabilities kept",
-            "/spec/template/spec/containers/0/securityContext/capabilities",
-            Value::Null,
-        ),
-        one(
-            "one capability dropped",
-            "/spec/template/spec/containers/0/securityContext/capabilities/drop",
-            json!(["NET_RAW"]),
-        ),
-        one(
-            "a writable root",
-            "/spec/template/spec/containers/0/securityContext/readOnlyRootFilesystem",
-            json!(false),
-        ),
-        one(
-            "root allowed in the container",
-            "/spec/template/spec/containers/0/securityContext/runAsNonRoot",
-            json!(false),
-        ),
-        one("root in the container", "/spec/template/spec/containers/0/securityContext/runAsUser", json!(0)),
-        one(
+        in_container("escalation", "/securityContext/allowPrivilegeEscalation", json!(true)),
+        in_container("escalation by default", "/securityContext/allowPrivilegeEscalation", Value::Null),
+        in_container("an added capability", "/securityContext/capabilities/add", json!(["NET_RAW"])),
+        in_container("capabilities kept", "/securityContext/capabilities", Value::Null),
+        in_container("one capability dropped", "/securityContext/capabilities/drop", json!(["NET_RAW"])),
+        in_container("a writable root", "/securityContext/readOnlyRootFilesystem", json!(false)),
+        in_container("root allowed in the container", "/securityContext/runAsNonRoot", json!(false)),
+        in_container("root in the container", "/securityContext/runAsUser", json!(0)),
+        in_container(
             "the container unconfined",
-            "/spec/template/spec/containers/0/securityContext/seccompProfile",
+            "/securityContext/seccompProfile",
             json!({"type": "Unconfined"}),
         ),
-        one(
+        in_container(
             "the container without AppArmor",
-            "/spec/template/spec/containers/0/securityContext/appArmorProfile",
+            "/securityContext/appArmorProfile",
             json!({"type": "Unconfined"}),
         ),
         (
             "all of /proc",
             vec![
-                ("/spec/template/spec/hostUsers", json!(false)),
-                ("/spec/template/spec/containers/0/securityContext/procMount", json!("Unmasked")),
+                (of_pod("/hostUsers"), json!(false)),
+                (of_container("/securityContext/procMount"), json!("Unmasked")),
             ],
         ),
     ]
@@ -311,51 +257,43 @@ fn environment() -> Vec<Departure> {
     let further = |source: Value| json!({"name": "PLIMSOLL_FURTHER", "valueFrom": source});
     let secret = json!({"secretKeyRef": {"name": "foreign", "key": "k"}});
     vec![
-        one(
-            "an environment from a Secret",
-            "/spec/template/spec/containers/0/envFrom",
-            json!([{"secretRef": {"name": "foreign"}}]),
-        ),
-        one(
+        in_container("an environment from a Secret", "/envFrom", json!([{"secretRef": {"name": "foreign"}}])),
+        in_container(
             "a further variable",
-            "/spec/template/spec/containers/0/env/-",
+            "/env/-",
             json!({"name": "HTTPS_PROXY", "value": "http://192.0.2.1"}),
         ),
-        one(
+        in_container(
             "a further variable of ours",
-            "/spec/template/spec/containers/0/env/-",
+            "/env/-",
             json!({"name": "PLIMSOLL_FURTHER", "value": "x"}),
         ),
-        one(
-            "a variable twice",
-            "/spec/template/spec/containers/0/env/-",
-            json!({"name": "PLIMSOLL_NONCE", "value": "x"}),
-        ),
-        one("a variable from a Secret", "/spec/template/spec/containers/0/env/-", further(secret.clone())),
-        one(
+        in_container("a variable twice", "/env/-", json!({"name": "PLIMSOLL_NONCE", "value": "x"})),
+        in_container("a variable from a Secret", "/env/-", further(secret.clone())),
+        in_container(
             "a variable from the node",
-            "/spec/template/spec/containers/0/env/-",
+            "/env/-",
             further(json!({"fieldRef": {"fieldPath": "status.hostIP"}})),
         ),
-        one(
+        in_container(
             "the request from a Secret",
-            "/spec/template/spec/containers/0/env/0",
+            "/env/0",
             json!({"name": "PLIMSOLL_REQUEST", "valueFrom": secret.clone()}),
         ),
-        one("no request", "/spec/template/spec/containers/0/env/0", Value::Null),
-        one(
+        in_container("no request", "/env/0", Value::Null),
+        in_container(
             "the Job's UID from a Secret",
-            "/spec/template/spec/containers/0/env/3",
+            "/env/3",
             json!({"name": "PLIMSOLL_JOB_UID", "valueFrom": secret}),
         ),
-        one(
+        in_container(
             "the Job's UID as a literal",
-            "/spec/template/spec/containers/0/env/3",
+            "/env/3",
             json!({"name": "PLIMSOLL_JOB_UID", "value": "x"}),
         ),
-        one(
+        in_container(
             "the Job's UID from another field",
-            "/spec/template/spec/containers/0/env/3",
+            "/env/3",
             json!({"name": "PLIMSOLL_JOB_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}),
         ),
     ]
@@ -369,10 +307,10 @@ fn files() -> Vec<Departure> {
     let further = |source: &'static str, content: Value| {
         let mut volume = json!({"name": "further"});
         volume[source] = content;
-        vec![("/spec/template/spec/volumes/-", volume)]
+        vec![(of_pod("/volumes/-"), volume)]
     };
     let mut devices = further("persistentVolumeClaim", json!({"claimName": "x"}));
-    devices.push(("/spec/template/spec/containers/0/volumeDevices", block));
+    devices.push((of_container("/volumeDevices"), block));
     vec![
         ("a folder of the node", further("hostPath", json!({"path": "/etc"}))),
         ("a projected token", further("projected", token)),
@@ -390,24 +328,20 @@ fn files() -> Vec<Departure> {
         ),
         ("a network volume", further("nfs", json!({"server": "192.0.2.1", "path": "/"}))),
         ("an image as a volume", further("image", json!({"reference": "registry.example/other:1"}))),
-        one("a whole ConfigMap", "/spec/template/spec/volumes/1/configMap/items", Value::Null),
-        one("a whole Secret", "/spec/template/spec/volumes/0/secret/items", Value::Null),
-        one(
+        in_pod("a whole ConfigMap", "/volumes/1/configMap/items", Value::Null),
+        in_pod("a whole Secret", "/volumes/0/secret/items", Value::Null),
+        in_container(
             "a Secret where a token is",
-            "/spec/template/spec/containers/0/volumeMounts/0/mountPath",
+            "/volumeMounts/0/mountPath",
             json!("/var/run/secrets/kubernetes.io/serviceaccount"),
         ),
-        one(
+        in_container(
             "a Secret beside its folder",
-            "/spec/template/spec/containers/0/volumeMounts/0/mountPath",
+            "/volumeMounts/0/mountPath",
             json!("/var/run/plimsoll/secretsx/a"),
         ),
-        one("a writable mount", "/spec/template/spec/containers/0/volumeMounts/0/readOnly", json!(false)),
-        one("a part of a volume", "/spec/template/spec/containers/0/volumeMounts/0/subPath", json!("token")),
-        one(
-            "mounts from the node",
-            "/spec/template/spec/containers/0/volumeMounts/0/mountPropagation",
-            json!("HostToContainer"),
-        ),
+        in_container("a writable mount", "/volumeMounts/0/readOnly", json!(false)),
+        in_container("a part of a volume", "/volumeMounts/0/subPath", json!("token")),
+        in_container("mounts from the node", "/volumeMounts/0/mountPropagation", json!("HostToContainer")),
     ]
 }

@@ -161,7 +161,7 @@ impl Jobs {
         for (name, edits) in departures::departures() {
             let mut value = good.clone();
             for (pointer, new) in edits {
-                put(&mut value, pointer, new);
+                put(&mut value, &pointer, new);
             }
             // As an object of no type: this client may not know a member that the server does.
             let departure: DynamicJob = serde_json::from_value(value).with_context(|| name.to_owned())?;
