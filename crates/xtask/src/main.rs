@@ -5,6 +5,10 @@
 mod check;
 mod cluster;
 mod demo;
+#[cfg(test)]
+mod deny;
+#[cfg(test)]
+mod docs;
 mod generate;
 mod image;
 mod process;
