@@ -32,7 +32,9 @@ pub(crate) struct Given {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobError {
     /// A variable is missing or means nothing; only the operator sets them.
-    #[error("the environment variable {name} {why}; `plimsoll job` is started by the operator, people use `plimsoll collect`")]
+    #[error(
+        "the environment variable {name} {why}; `plimsoll job` is started by the operator, people use `plimsoll collect`"
+    )]
     Environment {
         /// Its name.
         name: &'static str,
