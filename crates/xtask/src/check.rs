@@ -1,10 +1,14 @@
 //! `cargo xtask test`: every check and test, cheapest first.
 
-use anyhow::{Result, ensure};
-use clap::Args;
+use std::process::Command;
 
-use crate::generate;
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use plimsoll_cluster::{Cluster, Consent, Tool, tool};
+
 use crate::process::{cargo, run, step};
+use crate::target::Target;
+use crate::{demo, deny, generate, image};
 
 /// What to test.
 #[derive(Debug, Args)]
@@ -12,17 +16,112 @@ pub(crate) struct TestOptions {
     /// Also run what takes longer than CI allows.
     #[arg(long)]
     pub(crate) long: bool,
+    /// Run only what needs neither the local cluster nor packages.
+    #[arg(long, conflicts_with = "long")]
+    pub(crate) fast: bool,
+    /// Agree that this machine is changed for the local cluster: packages, kernel settings, firewall rules.
+    #[arg(long)]
+    pub(crate) local_cluster: bool,
 }
 
-pub(crate) fn test(_options: &TestOptions) -> Result<()> {
+pub(crate) fn test(options: &TestOptions) -> Result<()> {
     step("formatting", || run(cargo().args(["fmt", "--all", "--check"])))?;
     step("generated files", || generate::generate(true))?;
     step("layers: the pure crates stay pure", layers)?;
     step("lints", || {
-        run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+        let arguments =
+            ["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"];
+        build(cargo().args(arguments))
     })?;
-    step("tests", || run(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"])))?;
+    if options.fast {
+        step("tests", || build(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"])))?;
+        eprintln!(
+            "\nNOT RUN because of --fast: dependency rules, real servers, charts, stories on the cluster."
+        );
+        return Ok(());
+    }
+    step("dependencies: licences, sources, bans", deny::deny)?;
+    let cluster = step("local cluster", || {
+        Ok(plimsoll_cluster::up(&Consent::new(options.local_cluster), &mut std::io::stderr())?)
+    })?;
+    step("tests", || {
+        let mut command = cargo();
+        command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        build(with_tools(&mut command)?)
+    })?;
+    step("the cluster itself, and API servers alone", || {
+        let mut command = cargo();
+        command.args(["test", "--locked", "--package", "plimsoll-cluster", "--features", "cluster"]);
+        build(with_tools(command.args(["--test", "real", "--", "--test-threads", "1"]))?)
+    })?;
+    stories(&cluster, options.long)
+}
+
+/// Stories on the real cluster: the example under traffic, both charts, images of this very tree.
+fn stories(cluster: &Cluster, long: bool) -> Result<()> {
+    let images = step("images", image::build)?;
+    let target = Target::local(cluster.clone())?;
+    step("example and operator", || {
+        let loaded = target.load(&images)?;
+        demo::example(&target, &loaded)?;
+        demo::install(&target, &loaded)
+    })?;
+    let binaries: &[(&str, &[&str])] = &[
+        ("admission: charts and policies on both API servers", &["admission_references", "admission_jobs"]),
+        ("stories of baselines", &["baseline"]),
+        ("stories of the operator", &["operator"]),
+    ];
+    for (name, tests) in binaries {
+        step(name, || {
+            let mut command = cargo();
+            command.args([
+                "test",
+                "--locked",
+                "--package",
+                "plimsoll-stories",
+                "--features",
+                "cluster",
+                "--no-fail-fast",
+            ]);
+            for test in *tests {
+                command.args(["--test", test]);
+            }
+            command
+                .env("KUBECONFIG", &cluster.kubeconfig)
+                .env("PLIMSOLL_STORY_IMAGE", images.operator.reference())
+                .env("PLIMSOLL_STORY_WORKLOAD", images.workload.reference())
+                .env("PLIMSOLL_STORY_BINARY", &images.operator.binary)
+                .env("PLIMSOLL_STORY_AUDIT_LOG", &cluster.audit_log)
+                .env("PLIMSOLL_STORY_PROMETHEUS", &cluster.prometheus_host_url)
+                .env("PLIMSOLL_STORY_LONG", if long { "1" } else { "" });
+            build(with_tools(&mut command)?)
+        })?;
+    }
     Ok(())
+}
+
+/// Runs cargo under the lock that keeps Go and Rust builds apart.
+fn build(command: &mut Command) -> Result<()> {
+    let lock = plimsoll_cluster::build_lock()?;
+    let result = run(command);
+    drop(lock);
+    result
+}
+
+/// The real servers that tests start by themselves, by their names in the environment.
+fn with_tools(command: &mut Command) -> Result<&mut Command> {
+    let mut out = std::io::stderr();
+    for (name, which) in [
+        ("PLIMSOLL_PROMETHEUS_2", Tool::Prometheus2),
+        ("PLIMSOLL_PROMETHEUS_3", Tool::Prometheus),
+        ("PLIMSOLL_PROMTOOL", Tool::Promtool),
+        ("PLIMSOLL_HELM", Tool::Helm),
+        ("PLIMSOLL_KUBECONFORM", Tool::Kubeconform),
+        ("PLIMSOLL_KUBECTL", Tool::Kubectl),
+    ] {
+        command.env(name, tool(which, &mut out).with_context(|| format!("find {name}"))?);
+    }
+    Ok(command)
 }
 
 /// Which crates may not be below which of ours, directly or not.
@@ -36,18 +135,8 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 fn layers() -> Result<()> {
     for (package, forbidden) in FORBIDDEN {
         let output = cargo()
-            .args([
-                "tree",
-                "--locked",
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-                "--format",
-                "{p}",
-                "--package",
-                package,
-            ])
+            .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+            .args(["--package", package])
             .output()?;
         ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr).trim());
         let tree = String::from_utf8_lossy(&output.stdout).into_owned();

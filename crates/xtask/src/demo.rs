@@ -48,7 +48,7 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
 }
 
 /// Applies the example with the workload's image by its content.
-fn example(target: &Target, loaded: &Loaded) -> Result<()> {
+pub(crate) fn example(target: &Target, loaded: &Loaded) -> Result<()> {
     let folder = root().join("examples/smart-dairy/local");
     let manifests = output(target.kubectl().arg("kustomize").arg(&folder))?;
     let named = manifests.replace("plimsoll-workload:local", &loaded.workload);

@@ -5,7 +5,6 @@
 mod check;
 mod cluster;
 mod demo;
-#[cfg(test)]
 mod deny;
 #[cfg(test)]
 mod docs;

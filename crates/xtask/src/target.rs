@@ -43,13 +43,7 @@ impl Target {
         let mut out = std::io::stderr();
         let Some(context) = options.context.clone() else {
             let cluster = plimsoll_cluster::up(&Consent::new(options.local_cluster), &mut out)?;
-            return Ok(Self {
-                kubectl: plimsoll_cluster::tool(Tool::Kubectl, &mut out)?,
-                helm: plimsoll_cluster::tool(Tool::Helm, &mut out)?,
-                context: None,
-                cluster: Some(cluster),
-                push: None,
-            });
+            return Self::local(cluster);
         };
         if !options.yes {
             confirm(&context)?;
@@ -60,6 +54,18 @@ impl Target {
         };
         let kubectl = which("kubectl").context("kubectl is not in PATH; --context needs it")?;
         Ok(Self { kubectl, helm, context: Some(context), cluster: None, push: options.push.clone() })
+    }
+
+    /// The local cluster, which is up.
+    pub(crate) fn local(cluster: Cluster) -> Result<Self> {
+        let mut out = std::io::stderr();
+        Ok(Self {
+            kubectl: plimsoll_cluster::tool(Tool::Kubectl, &mut out)?,
+            helm: plimsoll_cluster::tool(Tool::Helm, &mut out)?,
+            context: None,
+            cluster: Some(cluster),
+            push: None,
+        })
     }
 
     /// kubectl on this cluster; add the arguments.

@@ -53,7 +53,6 @@ fn apply(cluster: &Cluster, folder: &Path, manifest: &str, namespace: &str, imag
 }
 
 #[test]
-#[ignore = "needs the running cluster: cargo xtask cluster up"]
 fn a_static_binary_from_scratch_completes_as_a_restricted_job_resolves_a_service_and_is_read_by_its_log() {
     let cluster = find().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -93,7 +92,6 @@ fn custom_metric(cluster: &Cluster, path: &str) -> Option<f64> {
 }
 
 #[test]
-#[ignore = "needs the running cluster: cargo xtask cluster up"]
 fn an_annotated_pod_is_scraped_under_its_labels_measured_and_its_request_rate_is_a_custom_metric() {
     let cluster = find().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -137,7 +135,6 @@ fn is_version(version: ApiVersion, minor: &str) {
 }
 
 #[test]
-#[ignore = "builds two API servers where they are missing"]
 fn both_api_servers_start_alone_answer_with_their_version_and_keep_an_audit_log() {
     is_version(ApiVersion::V1_33, "33");
     is_version(ApiVersion::V1_36, "36");
