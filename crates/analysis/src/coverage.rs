@@ -1,8 +1,8 @@
 //! How much of a window was really seen, and over which time a rate divides.
 //!
-//! The input is the time of the newest sample of a selector at every point of a grid over the window: what
-//! `max(timestamp(SELECTOR))` gives as a range query. The grid is a step apart, so that gaps shorter than the step
-//! may stay unseen.
+//! The window is cut into steps, and the input is the end of each step in which any series of a selector has a
+//! sample: where `max(count_over_time(SELECTOR[STEP]))` as a range query of that step gives anything. Gaps shorter than
+//! a step stay unseen, and the first and last sample are known to within one.
 
 /// Prometheus' lookback: a series without a sample for so long is absent, so that a longer distance between two
 /// samples is a gap whatever the scrape interval is. Seconds.
@@ -31,9 +31,9 @@ impl Span {
 /// What of a window was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coverage {
-    /// Time of the first sample in the window, in seconds since the epoch, to within one step of the grid.
+    /// Time of the first sample in the window, in seconds since the epoch; at first the end of its step.
     pub first: f64,
-    /// Time of the last sample in the window, in seconds since the epoch.
+    /// Time of the last sample in the window, in seconds since the epoch; at first the end of its step.
     pub last: f64,
     /// Typical distance between samples, in seconds; 0 with one sample.
     pub typical: f64,
@@ -58,12 +58,12 @@ impl Coverage {
     }
 }
 
-/// Computes coverage from the times of the newest samples at the points of a grid, in any order, in seconds since the
-/// epoch. Times outside of the window are left out; `None` without any inside.
+/// Computes coverage from the ends of the steps that hold samples, in any order, in seconds since the epoch. Times
+/// outside of the window are left out; `None` without any inside.
 ///
 /// The typical distance is the one below which half of the seen time lies: targets that are scraped one after
 /// another within an interval give many short distances and one long one, and the long one is the typical one. Distances
-/// longer than the lookback and than two steps of the grid are gaps from the start and do not count.
+/// longer than the lookback and than two steps are gaps from the start and do not count.
 #[must_use]
 pub fn coverage(stamps: &[f64], window: Span, step: f64) -> Option<Coverage> {
     let mut stamps: Vec<f64> =
@@ -105,9 +105,9 @@ fn typical_distance(distances: &[f64], most: f64) -> f64 {
 /// One series or a group of them that is seen in a part of a window, for example a pod.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Presence {
-    /// Time of its first sample in the window, in seconds since the epoch.
+    /// End of the step with its first sample in the window, in seconds since the epoch.
     pub first: f64,
-    /// Time of its last sample in the window, in seconds since the epoch.
+    /// End of the step with its last sample in the window, in seconds since the epoch.
     pub last: f64,
     /// How many samples it has in the window.
     pub samples: f64,
@@ -122,14 +122,17 @@ impl Presence {
     /// back than to where it would have been 0, which is not known here: a counter that began at 0 inside the window may
     /// come out low by at most half a scrape interval's part.
     ///
-    /// `interval` is the scrape interval, in seconds: where the grid that found `first` and `last` is coarser than it,
-    /// the samples themselves say more. `None` with fewer than two samples: there is no increase then.
+    /// `interval` is the scrape interval and `step` the length of a step, in seconds. Where the steps agree with as many
+    /// scrapes as there are samples, the samples say more exactly how far apart the first and the last are; a longer time
+    /// has gaps. `None` with fewer than two samples: there is no increase then.
     #[must_use]
-    pub fn extrapolated_seconds(&self, window: Span, interval: f64) -> Option<f64> {
+    pub fn extrapolated_seconds(&self, window: Span, interval: f64, step: f64) -> Option<f64> {
         if self.samples.is_nan() || self.samples < 2.0 {
             return None;
         }
-        let sampled = (self.last - self.first).max((self.samples - 1.0) * interval);
+        let (by_steps, by_samples) = (self.last - self.first, (self.samples - 1.0) * interval);
+        let agree = by_samples > 0.0 && (by_steps - by_samples).abs() <= 2.0 * step;
+        let sampled = if agree { by_samples } else { by_steps };
         let mean = sampled / (self.samples - 1.0);
         let beyond = |edge: f64| if edge < 1.1 * mean { edge.max(0.0) } else { mean / 2.0 };
         let seconds = sampled + beyond(self.first - window.from) + beyond(window.to - self.last);
@@ -138,17 +141,19 @@ impl Presence {
 }
 
 /// The scrape interval of a group of series that are scraped alike, in seconds: the least mean distance between the
-/// samples of any that has at least ten, since gaps and coarse grids only lengthen it. 0 where none has so many.
+/// samples of any, since gaps only lengthen it. 0 where none has two samples.
+///
+/// Ends are known to within a `step` (seconds), so that only series count that last 200 steps, or half as long as any.
 #[must_use]
-pub fn scrape_interval(presences: &[Presence]) -> f64 {
-    let longest = presences.iter().map(|presence| presence.samples).fold(0.0, f64::max);
-    // Only series seen for about as long as any: the ends of a short one are known too coarsely.
-    let means = presences
-        .iter()
-        .filter(|presence| presence.samples >= 10.0 && presence.samples >= longest / 2.0)
-        .map(|presence| (presence.last - presence.first) / (presence.samples - 1.0));
+pub fn scrape_interval(presences: &[Presence], step: f64) -> f64 {
+    let several = || presences.iter().filter(|presence| presence.samples >= 2.0);
+    let length = |presence: &Presence| presence.last - presence.first;
+    let longest = several().map(length).fold(0.0, f64::max);
+    let means = several()
+        .filter(|presence| length(presence) >= (200.0 * step).min(longest / 2.0))
+        .map(|presence| length(presence) / (presence.samples - 1.0));
     let least = means.fold(f64::INFINITY, f64::min);
-    if least.is_finite() { least.max(0.0) } else { 0.0 }
+    if least.is_finite() { least } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -241,27 +246,32 @@ mod tests {
     #[test]
     fn the_time_of_an_increase_is_that_of_prometheus() {
         let seen = |first, last, samples| {
-            Presence { first, last, samples }.extrapolated_seconds(WINDOW, 15.0).unwrap()
+            Presence { first, last, samples }.extrapolated_seconds(WINDOW, 15.0, 1.0).unwrap()
         };
         assert_eq!(seen(1010.0, 4595.0, 240.0), 3600.0, "both edges are near");
         assert_eq!(seen(2000.0, 2600.0, 41.0), 615.0, "half an interval on each side");
         assert_eq!(seen(1010.0, 1610.0, 41.0), 617.5, "one edge is near");
-        assert_eq!(seen(2100.0, 2100.0, 5.0), 75.0, "a grid that saw one point of five samples");
+        assert_eq!(
+            seen(2000.0, 3200.0, 41.0),
+            1230.0,
+            "a gap of ten minutes, over which the counter went on"
+        );
+        let coarse = Presence { first: 2120.0, last: 2120.0, samples: 5.0 };
+        assert_eq!(coarse.extrapolated_seconds(WINDOW, 15.0, 120.0), Some(75.0), "five samples in one step");
         let one = Presence { first: 2000.0, last: 2000.0, samples: 1.0 };
-        assert_eq!(one.extrapolated_seconds(WINDOW, 15.0), None);
+        assert_eq!(one.extrapolated_seconds(WINDOW, 15.0, 1.0), None);
     }
 
     #[test]
     fn the_scrape_interval_is_that_of_the_series_without_gaps() {
         let presence = |first, last, samples| Presence { first, last, samples };
-        let found = scrape_interval(&[
-            presence(1010.0, 4595.0, 240.0),
-            presence(1010.0, 4595.0, 200.0),
-            presence(1500.0, 1501.0, 60.0),
-        ]);
-        assert_eq!(found, 15.0);
-        assert_eq!(scrape_interval(&[presence(1.0, 2.0, 3.0)]), 0.0);
-        assert_eq!(scrape_interval(&[]), 0.0);
+        let long_with_gaps = presence(1010.0, 4595.0, 200.0);
+        let whole = presence(2010.0, 3510.0, 101.0);
+        let too_short = presence(1500.0, 1501.0, 60.0);
+        assert_eq!(scrape_interval(&[long_with_gaps, whole, too_short], 1.0), 15.0);
+        assert_eq!(scrape_interval(&[presence(1.0, 31.0, 3.0)], 1.0), 15.0);
+        assert_eq!(scrape_interval(&[presence(1.0, 1.0, 1.0)], 1.0), 0.0);
+        assert_eq!(scrape_interval(&[], 1.0), 0.0);
     }
 
     proptest! {

@@ -17,7 +17,7 @@ pub(crate) const STEPS: usize = 3;
 /// Pods listed in each map; the rest is summed.
 const PODS: usize = 50;
 const MIB: f64 = 1024.0 * 1024.0;
-/// Points of the grid on which a pod's first and last samples are sought, and its longest step in seconds.
+/// Steps that the window is cut into to find a pod's first and last sample, and the longest of them in seconds.
 const GRID_POINTS: u64 = 20_000;
 const MAX_GRID_STEP: u64 = 240;
 
@@ -64,11 +64,12 @@ async fn cpu(session: &mut Session<'_>, namespace: &str) -> Result<Option<ByPod>
         );
         return Ok(None);
     }
-    let presences = presences(session, &selector).await?;
+    let step = session.length().as_secs().div_ceil(GRID_POINTS).clamp(1, MAX_GRID_STEP);
+    let presences = presences(session, &selector, Duration::from_secs(step)).await?;
     let all: Vec<Presence> = presences.values().copied().collect();
-    let (interval, span) = (scrape_interval(&all), session.span());
+    let (interval, span) = (scrape_interval(&all, step as f64), session.span());
     let usage = increases.into_iter().filter_map(|(pod, increase)| {
-        let seconds = presences.get(&pod)?.extrapolated_seconds(span, interval)?;
+        let seconds = presences.get(&pod)?.extrapolated_seconds(span, interval, step as f64)?;
         Some((pod, increase / seconds * 100.0))
     });
     let found = largest_and_others(usage, PODS);
@@ -84,14 +85,13 @@ async fn cpu(session: &mut Session<'_>, namespace: &str) -> Result<Option<ByPod>
 async fn presences(
     session: &mut Session<'_>,
     selector: &Selector,
+    step: Duration,
 ) -> Result<BTreeMap<String, Presence>, Unread> {
-    let (whole, length, from) = (session.whole(), session.length(), session.span().from);
-    let step = length.as_secs().div_ceil(GRID_POINTS).clamp(1, MAX_GRID_STEP);
-    let step = Duration::from_secs(step);
+    let (whole, length) = (session.whole(), session.length());
     let counts = session.by_label(queries::scrapes_by_pod(selector, whole), "pod").await?;
-    let first = queries::first_sample_by_pod(selector, length, step, from);
+    let first = queries::first_step_by_pod(selector, length, step);
     let first: BTreeMap<String, f64> = session.by_label(first, "pod").await?.into_iter().collect();
-    let last = queries::last_sample_by_pod(selector, length, step, from);
+    let last = queries::last_step_by_pod(selector, length, step);
     let last: BTreeMap<String, f64> = session.by_label(last, "pod").await?.into_iter().collect();
     let known = counts.into_iter().filter_map(|(pod, samples)| {
         let presence = Presence { first: *first.get(&pod)?, last: *last.get(&pod)?, samples };

@@ -17,9 +17,9 @@ use super::parse::{Data, Sample};
 use super::queries::{self, Query, Range, Selector};
 use crate::progress::Progress;
 
-/// Points of a grid over the window that coverage is read from.
-const GRID_POINTS: u64 = 5_000;
-/// Longest step of that grid in seconds: below Prometheus' lookback of 300 s, so that no sample falls through.
+/// Steps that the window is cut into to see its gaps.
+const GRID_POINTS: u64 = 10_000;
+/// Longest of these steps in seconds: a gap of Prometheus' lookback is seen.
 const MAX_GRID_STEP: u64 = 240;
 /// Most points that one range query asks for; Prometheus refuses more than 11,000.
 const MAX_RANGE_POINTS: u64 = 10_000;
@@ -154,9 +154,9 @@ impl<'a> Session<'a> {
         if let Some(known) = self.seen.get(selector) {
             return Ok(*known);
         }
-        let query = self.built(queries::newest_sample(selector))?;
         let step = grid_step(self.length());
-        let mut stamps = Vec::new();
+        let query = self.built(queries::present(selector, Duration::from_secs(step)))?;
+        let mut ends = Vec::new();
         for (start, end) in grid(self.window, step) {
             let (start, end, step) = (decimal(start), decimal(end), step.to_string());
             let parameters =
@@ -164,11 +164,31 @@ impl<'a> Session<'a> {
             let Data::Matrix(series) = self.ask("query_range", &parameters).await? else {
                 return Err(self.note_shape());
             };
-            stamps.extend(series.iter().flat_map(|one| &one.values).map(|point| point.1.0));
+            ends.extend(series.iter().flat_map(|one| &one.values).map(|point| point.0));
         }
-        let found = coverage::coverage(&stamps, self.span(), step as f64);
+        let mut found = coverage::coverage(&ends, self.span(), step as f64);
+        if let Some(coverage) = &mut found {
+            // Rates divide by this time, hence the very samples and not the ends of their steps.
+            let (first, last) = (coverage.first, coverage.last);
+            coverage.first = self.newest_at(selector, first).await?.unwrap_or(first);
+            coverage.last = match self.newest_at(selector, last).await? {
+                Some(newest) => newest,
+                // The series ended within the step; what lies before it is whole.
+                None => (last - step as f64).max(coverage.first),
+            };
+        }
         self.seen.insert(selector.clone(), found);
         Ok(found)
+    }
+
+    /// Time of the newest sample of a selector at a time, both in seconds since the epoch.
+    async fn newest_at(&mut self, selector: &Selector, at: f64) -> Result<Option<f64>, Unread> {
+        let query = self.built(queries::newest_sample(selector))?;
+        let time = decimal((at * 1000.0).round() as i64);
+        let data = self.ask("query", &[("query", query.as_str()), ("time", &time)]).await?;
+        let Data::Vector(samples) = data else { return Err(self.note_shape()) };
+        let newest = samples.first().and_then(Sample::number).filter(|newest| newest.is_finite());
+        Ok(newest.map(|newest| newest.clamp(self.span().from, at)))
     }
 
     /// How often the series of a selector was scraped that was scraped most often.
@@ -324,17 +344,17 @@ fn decimal(millis: i64) -> String {
     format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
 }
 
-/// Step of the grid that coverage is read from, in seconds.
+/// Length of a step in seconds.
 fn grid_step(length: Duration) -> u64 {
     length.as_secs().div_ceil(GRID_POINTS).clamp(1, MAX_GRID_STEP)
 }
 
-/// The grid over a window as ranges of at most [`MAX_RANGE_POINTS`] points, each from its first to its last point in
-/// milliseconds since the epoch. Its last point is the evaluation instant.
+/// The ends of the steps of a window as ranges of at most [`MAX_RANGE_POINTS`] points, each from its first to its last
+/// in milliseconds since the epoch. The last one is the evaluation instant, and no step begins before the window.
 fn grid(window: Window, step: u64) -> Vec<(i64, i64)> {
     let step = i64::try_from(step * 1000).unwrap_or(i64::MAX);
     let (from, to) = (window.from.as_millisecond(), window.to.as_millisecond());
-    let mut left = (to - from) / step + 1;
+    let mut left = (to - from) / step;
     let mut ranges = Vec::new();
     let mut end = to;
     while left > 0 {
@@ -359,13 +379,13 @@ mod tests {
 
     #[test]
     fn the_grid_is_fine_for_short_windows_and_split_for_long_ones() {
-        for (days, step, parts) in [(1, 18, 1), (7, 121, 1), (30, 240, 2), (92, 240, 4)] {
+        for (days, step, parts) in [(1, 9, 1), (7, 61, 1), (30, 240, 2), (92, 240, 4)] {
             let length = Duration::from_secs(days * 86_400);
             assert_eq!(grid_step(length), step, "{days} days");
             assert_eq!(grid(window(days as i64 * 86_400), step).len(), parts, "{days} days");
         }
         assert_eq!(grid_step(Duration::from_secs(60)), 1);
-        assert_eq!(grid(window(60), 1), [(1_789_999_940_123, 1_790_000_000_123)]);
+        assert_eq!(grid(window(60), 1), [(1_789_999_941_123, 1_790_000_000_123)]);
     }
 
     #[test]
@@ -376,16 +396,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_grid_has_every_point_once(seconds in 60i64..10_000_000, step in 1u64..240) {
+        fn the_grid_has_every_point_once(seconds in 240i64..10_000_000, step in 1u64..240) {
             let window = window(seconds);
             let ranges = grid(window, step);
             let step = step as i64 * 1000;
             let points: i64 = ranges.iter().map(|(start, end)| (end - start) / step + 1).sum();
-            prop_assert_eq!(points, seconds * 1000 / step + 1);
+            prop_assert_eq!(points, seconds * 1000 / step);
             prop_assert!(ranges.windows(2).all(|pair| pair[1].0 - pair[0].1 == step));
             prop_assert!(ranges.iter().all(|(start, end)| (end - start) / step < 11_000));
             prop_assert_eq!(ranges.last().map(|range| range.1), Some(window.to.as_millisecond()));
-            prop_assert!(ranges[0].0 >= window.from.as_millisecond());
+            prop_assert!(ranges[0].0 - step >= window.from.as_millisecond());
         }
     }
 }

@@ -1,0 +1,88 @@
+//! What the integration tests share: requests, a server that misbehaves on demand, and real Prometheus servers.
+
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "test code outside of #[test] functions"
+)]
+
+pub mod data;
+pub mod http;
+pub mod real;
+pub mod remote_write;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use plimsoll_analysis::record::{BaselineRecord, Source};
+use plimsoll_analysis::request::{self, ApiRequest, BaselineRequest, PrometheusRequest, WebRequest};
+use plimsoll_collect::{AddressPolicy, Keys, NoProgress, collect};
+
+/// A request for everything, with the default names, of the server at `url`.
+pub fn request(url: &str) -> BaselineRequest {
+    BaselineRequest {
+        schema: request::SCHEMA.to_owned(),
+        name: "smart-dairy".to_owned(),
+        namespace: "smart-dairy".to_owned(),
+        uid: String::new(),
+        run: "smart-dairy-0123456789".to_owned(),
+        run_key: "sha256:0".to_owned(),
+        window_seconds: 604_800,
+        to: None,
+        prometheus: Some(PrometheusRequest {
+            url: url.to_owned(),
+            auth: None,
+            ca: None,
+            server_name: None,
+            headers: Vec::new(),
+        }),
+        web: Some(WebRequest {
+            latency_histogram: "http_request_duration_seconds".to_owned(),
+            request_counter: "http_requests_total".to_owned(),
+            matchers: "job=\"odoo\"".to_owned(),
+            error_matchers: "status=~\"5..\"".to_owned(),
+        }),
+        api: Some(ApiRequest {
+            latency_histogram: "api_request_duration_seconds".to_owned(),
+            request_counter: "api_requests_total".to_owned(),
+            matchers: String::new(),
+            error_matchers: "status=~\"5..\"".to_owned(),
+            endpoint_label: "endpoint".to_owned(),
+            top: 10,
+        }),
+        metrics: Vec::new(),
+        forbidden_addresses: Vec::new(),
+    }
+}
+
+/// Runs a request as on one's own machine, without keys.
+pub async fn run(request: &BaselineRequest) -> BaselineRecord {
+    run_for(request, Keys::default(), Duration::from_secs(60)).await
+}
+
+/// Runs a request with keys and a time limit.
+pub async fn run_for(request: &BaselineRequest, keys: Keys, limit: Duration) -> BaselineRecord {
+    let deadline = Instant::now() + limit;
+    let policy = AddressPolicy::Unrestricted;
+    collect(request, &Ok(keys), &policy, deadline, &NoProgress, Timestamp::now()).await
+}
+
+/// The only source of a record.
+pub fn source(record: &BaselineRecord) -> &Source {
+    assert_eq!(record.sources.len(), 1, "{:?}", record.sources);
+    &record.sources[0]
+}
+
+/// The message of the only source.
+pub fn message(record: &BaselineRecord) -> &str {
+    source(record).message.as_deref().unwrap_or_default()
+}
+
+/// Parameters of the request line of an HTTP request.
+pub fn parameters(target: &str) -> BTreeMap<String, String> {
+    let url = url::Url::parse("http://h").unwrap().join(target).unwrap();
+    url.query_pairs().into_owned().collect()
+}
