@@ -340,6 +340,11 @@ fn files() -> Vec<Departure> {
             "/volumeMounts/0/mountPath",
             json!("/var/run/plimsoll/secretsx/a"),
         ),
+        in_container(
+            "a mount that climbs out",
+            "/volumeMounts/0/mountPath",
+            json!("/var/run/plimsoll/secrets/../../secrets/kubernetes.io/serviceaccount"),
+        ),
         in_container("a writable mount", "/volumeMounts/0/readOnly", json!(false)),
         in_container("a part of a volume", "/volumeMounts/0/subPath", json!("token")),
         in_container("mounts from the node", "/volumeMounts/0/mountPropagation", json!("HostToContainer")),
