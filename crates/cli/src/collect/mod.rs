@@ -1,0 +1,107 @@
+//! `plimsoll collect`: one baseline run without a cluster, by the very code that a Job runs.
+
+mod environment;
+mod input;
+mod progress;
+
+use std::io::{IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use plimsoll_analysis::record::{BaselineRecord, SourceState};
+use plimsoll_collect::{AddressPolicy, NoProgress, Progress};
+
+use crate::failure::{EXIT_INCOMPLETE, Failure};
+use crate::output::{self, Format};
+use input::{Input, Overrides};
+
+pub(crate) use input::timeout;
+
+/// Arguments of `plimsoll collect`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without -f, Prometheus is read at PROMETHEUS_URL (http://prometheus:9090 when it is not set): web and API metrics by
+their default names over 7 days, and the pods of the namespace smart-dairy or of --namespace.
+
+With -f, the files hold one PerformanceBaseline and the Secrets and ConfigMaps that it names. Values of Secrets are
+never printed. The addresses that a Job may not contact (loopback and others) may be contacted from here.
+
+Examples:
+  plimsoll collect -f baseline.yaml -f secret.yaml
+  plimsoll collect -f baseline.yaml --window 1h -o markdown > report.md
+  PROMETHEUS_URL=http://localhost:9090 plimsoll collect -o json > performance_baseline.json
+
+Exit codes: 0 every source was collected, 3 some source was not (the record is printed all the same), 2 bad input")]
+pub(crate) struct CollectArgs {
+    /// Files or folders with the baseline and what it names, or - for standard input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", num_args = 1..)]
+    filename: Vec<PathBuf>,
+    /// How the record is written.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// Namespace whose pods are measured; the baseline's own by default.
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// How far to look back instead of the baseline's window, for example 1h.
+    #[arg(long, value_name = "DURATION")]
+    window: Option<String>,
+    /// End of the window, for example 2026-11-23T02:00:00Z; now by default.
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// How long reading may take; what is not read by then is said to have timed out.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = timeout)]
+    timeout: Duration,
+}
+
+/// Runs the command; the exit code. `variable` reads the environment; `err` takes what failed, for people.
+pub(crate) fn run(
+    args: &CollectArgs,
+    variable: impl Fn(&str) -> Option<String>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<u8, Failure> {
+    let now = Timestamp::now();
+    let overrides =
+        Overrides { namespace: args.namespace.as_deref(), window: args.window.as_deref(), to: args.to };
+    let input = if args.filename.is_empty() {
+        let baseline = environment::baseline(variable, args.namespace.as_deref())?;
+        input::without_files(baseline, &overrides, now)?
+    } else {
+        input::from_files(&args.filename, &overrides, now)?
+    };
+    let record = record(input, args.timeout, now)?;
+    output::write(&record, args.output, out)?;
+    for source in record.sources.iter().filter(|source| source.state != SourceState::Collected) {
+        let message = source.message.as_deref().unwrap_or("it was not collected whole");
+        let reason = source.reason.map_or_else(String::new, |reason| format!(" ({reason:?})"));
+        // The record is out: a closed standard error changes nothing.
+        let _ = writeln!(err, "{}: {:?}{reason}: {message}", source.name, source.state);
+    }
+    Ok(if record.complete { 0 } else { EXIT_INCOMPLETE })
+}
+
+fn record(input: Input, timeout: Duration, now: Timestamp) -> Result<BaselineRecord, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let progress: Box<dyn Progress> =
+        if std::io::stderr().is_terminal() { Box::new(progress::Bar::new()) } else { Box::new(NoProgress) };
+    let Input { request, keys } = input;
+    let deadline = Instant::now() + timeout;
+    let policy = AddressPolicy::Unrestricted;
+    let record = runtime.block_on(plimsoll_collect::collect(
+        &request,
+        &Ok(keys),
+        &policy,
+        deadline,
+        progress.as_ref(),
+        now,
+    ));
+    // A name that is still being looked up must not hold the process.
+    runtime.shutdown_background();
+    Ok(record)
+}
+
+#[cfg(test)]
+#[path = "collect_tests.rs"]
+mod tests;
