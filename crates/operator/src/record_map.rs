@@ -235,7 +235,3 @@ fn entries(list: &Value) -> usize {
         _ => 0,
     }
 }
-
-#[cfg(test)]
-#[path = "record_map_tests.rs"]
-mod tests;

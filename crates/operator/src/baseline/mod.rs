@@ -1,10 +1,13 @@
 //! PerformanceBaseline: validate -> observe -> decide -> act -> status, until there is nothing to do.
 
 pub mod act;
+pub mod advance;
 pub mod assemble;
+pub mod conditions;
 pub mod decide;
 pub mod events;
 pub mod observe;
+pub mod spec_hash;
 pub mod status;
 pub mod validate;
 pub mod view;

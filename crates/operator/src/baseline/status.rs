@@ -6,12 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plimsoll_analysis::record::{Source, SourceReason, SourceState};
 use plimsoll_api::PerformanceBaselineStatus;
 use plimsoll_api::baseline::{BaselineSummary, CurrentRun, FinishedRun, KeptRun, RetryStatus, SourceStatus};
-use plimsoll_api::condition::{self, Said, types};
 
+use super::conditions;
 use super::decide::Step;
 use super::view::{StoredRecord, View};
 use crate::job::state::Problem;
-use crate::reason::{RunReason, source_remedy};
+use crate::reason::source_remedy;
 
 /// After how many minutes a run that failed for a passing reason is tried again.
 const RETRY_MINUTES: [i64; 3] = [1, 5, 15];
@@ -50,14 +50,17 @@ pub fn next_status(view: &View, step: &Step, now: Timestamp) -> PerformanceBasel
             return view.status.clone();
         }
     }
-    conditions(view, &mut status, &situation, now);
+    conditions::set_all(view, &mut status, &situation, now);
     status
 }
 
+/// What keeps a run, now.
 #[derive(Default)]
-struct Situation<'a> {
-    blocked: Option<&'a Problem>,
-    waiting: Option<&'a Problem>,
+pub(crate) struct Situation<'a> {
+    /// From starting.
+    pub(crate) blocked: Option<&'a Problem>,
+    /// From going on.
+    pub(crate) waiting: Option<&'a Problem>,
 }
 
 /// Slots count from when a schedule is first seen, and an edit answers those that have passed.
@@ -211,152 +214,10 @@ fn said(source: &Source) -> String {
     }
 }
 
-fn with_remedy(problem: &Problem) -> String {
+pub(crate) fn with_remedy(problem: &Problem) -> String {
     cut(&format!("{} {}", problem.message, problem.reason.remedy()))
 }
 
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(MAX_MESSAGE).collect()
 }
-
-/// The problem that status says a waiting run has, for when the Job's deadline has deleted the pod that had it.
-#[must_use]
-pub fn waiting_problem(view: &View) -> Option<Problem> {
-    use strum::IntoEnumIterator as _;
-    let ready = condition::get(&view.status.conditions, types::RECONCILING)?;
-    let reason = RunReason::iter().find(|reason| reason.as_str() == ready.reason)?;
-    let message = ready.message.strip_suffix(reason.remedy()).unwrap_or(&ready.message).trim().to_owned();
-    Some(Problem { reason, message })
-}
-
-fn conditions(
-    view: &View,
-    status: &mut PerformanceBaselineStatus,
-    situation: &Situation<'_>,
-    now: Timestamp,
-) {
-    let mut said = vec![
-        ready(view, status, situation),
-        reconciling(status, situation),
-        stalled(view, status, situation),
-    ];
-    said.extend(sources_available(status));
-    for said in said {
-        condition::set(&mut status.conditions, said, view.generation, now);
-    }
-}
-
-fn is_true(type_: &'static str, reason: &str, message: String) -> Said {
-    Said { type_, status: true, reason: reason.to_owned(), message }
-}
-
-fn is_false(type_: &'static str, reason: &str, message: String) -> Said {
-    Said { type_, status: false, reason: reason.to_owned(), message }
-}
-
-fn ready(view: &View, status: &PerformanceBaselineStatus, situation: &Situation<'_>) -> Said {
-    let no = |reason: &str, message: String| is_false(types::READY, reason, message);
-    let valid = match &view.valid {
-        Err(_) => return no(RunReason::InvalidSpec.as_str(), invalid(view)),
-        Ok(valid) => valid,
-    };
-    if let Some(problem) = situation.blocked {
-        return no(problem.reason.as_str(), with_remedy(problem));
-    }
-    let last = status.last_run.as_ref().filter(|run| run.spec_hash == valid.spec_hash);
-    match last {
-        Some(run) if run.complete => is_true(
-            types::READY,
-            "Recorded",
-            format!("Run {} recorded every source; its ConfigMap has the same name.", run.name),
-        ),
-        Some(run) => no(
-            run.reason.as_deref().unwrap_or("Incomplete"),
-            run.message.clone().unwrap_or_else(|| format!("Run {} is not complete.", run.name)),
-        ),
-        None => match (situation.waiting, &status.current_run) {
-            (Some(problem), _) => no(problem.reason.as_str(), with_remedy(problem)),
-            (None, Some(run)) => no("Collecting", format!("Run {} is the first for this spec.", run.name)),
-            (None, None) if valid.suspend => {
-                no("Suspended", "No run was made for this spec, and spec.suspend is true.".to_owned())
-            }
-            (None, None) => no("Pending", "No run was made for this spec yet.".to_owned()),
-        },
-    }
-}
-
-fn reconciling(status: &PerformanceBaselineStatus, situation: &Situation<'_>) -> Said {
-    match status.current_run.as_ref().filter(|run| !run.finished) {
-        Some(run) => {
-            let (reason, message) = match situation.waiting {
-                Some(problem) => (problem.reason.as_str(), with_remedy(problem)),
-                None => {
-                    ("Collecting", format!("Run {} ({}), attempt {}.", run.name, run.trigger, run.attempt))
-                }
-            };
-            is_true(types::RECONCILING, reason, message)
-        }
-        None => is_false(types::RECONCILING, "Idle", "No run is under way.".to_owned()),
-    }
-}
-
-fn stalled(view: &View, status: &PerformanceBaselineStatus, situation: &Situation<'_>) -> Said {
-    let yes = |reason: &str, message: String| is_true(types::STALLED, reason, message);
-    let no = || is_false(types::STALLED, "AsExpected", "No person is needed.".to_owned());
-    let Ok(valid) = &view.valid else {
-        return yes(RunReason::InvalidSpec.as_str(), invalid(view));
-    };
-    // A pod that no node takes may find one when the cluster grows by itself.
-    let waits_for_a_person =
-        situation.waiting.filter(|problem| problem.reason != RunReason::Unschedulable).or(situation.blocked);
-    if let Some(problem) = waits_for_a_person {
-        return yes(problem.reason.as_str(), with_remedy(problem));
-    }
-    if status.current_run.as_ref().is_some_and(|run| !run.finished) {
-        return no();
-    }
-    let retried = status.retry.as_ref().is_some_and(|retry| retry.next_at.is_some());
-    let failed = status.last_run.as_ref().filter(|run| run.spec_hash == valid.spec_hash && !run.complete);
-    match failed {
-        Some(run) if !retried => yes(
-            run.reason.as_deref().unwrap_or("Incomplete"),
-            run.message.clone().unwrap_or_else(|| format!("Run {} is not complete.", run.name)),
-        ),
-        _ => no(),
-    }
-}
-
-fn sources_available(status: &PerformanceBaselineStatus) -> Option<Said> {
-    let run = status.last_run.as_ref()?;
-    if status.sources.is_empty() {
-        let reason = run.reason.clone().unwrap_or_else(|| "NoRecord".to_owned());
-        let message = format!("Run {} has no record.", run.name);
-        return Some(is_false(types::SOURCES_AVAILABLE, &reason, message));
-    }
-    let failing: Vec<&SourceStatus> =
-        status.sources.iter().filter(|source| source.state != "Collected").collect();
-    let names = |sources: &[&SourceStatus]| {
-        sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
-    };
-    match failing.first() {
-        None => {
-            let all: Vec<&SourceStatus> = status.sources.iter().collect();
-            let message = format!("Collected: {}.", names(&all));
-            Some(is_true(types::SOURCES_AVAILABLE, "Collected", message))
-        }
-        Some(first) => {
-            let reason = first.reason.clone().unwrap_or_else(|| first.state.clone());
-            let message = format!("Not collected whole: {}.", names(&failing));
-            Some(is_false(types::SOURCES_AVAILABLE, &reason, message))
-        }
-    }
-}
-
-fn invalid(view: &View) -> String {
-    let errors = view.valid.as_ref().err().map(Vec::as_slice).unwrap_or_default();
-    cut(&errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-}
-
-#[cfg(test)]
-#[path = "status_tests.rs"]
-mod tests;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_analysis::duration;
-use plimsoll_analysis::hash::sha256_hex;
 use plimsoll_analysis::promql::{check_matchers, check_query};
 use plimsoll_analysis::request::{
     self, ApiRequest, Auth, BaselineRequest, Header, HeaderValue, KeyKind, KeyRef, MetricRequest,
@@ -17,8 +16,8 @@ use plimsoll_analysis::request::{
 use plimsoll_api::PerformanceBaselineSpec;
 use plimsoll_api::baseline::{ApiMetricsSpec, CustomMetricSpec, MetricUnit, WebMetricsSpec};
 use plimsoll_api::common::{KeySelector, PrometheusAuth, PrometheusSource, TlsClient};
-use serde_json::{Map, Value, json};
 
+use super::spec_hash::spec_hash;
 use crate::schedule::Schedule;
 
 /// Shortest and longest window.
@@ -288,178 +287,6 @@ fn custom(index: usize, spec: &CustomMetricSpec, errors: &mut Errors) -> MetricR
     MetricRequest { name: spec.name.clone(), query: spec.query.clone(), unit }
 }
 
-/// Hash of what is measured: without credentials, trust and run keeping, and without fields at their defaults, so
-/// that neither a rotated Secret nor a field that a new version adds starts a run.
-fn spec_hash(spec: &PerformanceBaselineSpec, window_seconds: u64) -> String {
-    let mut measured = Map::new();
-    measured.insert("window".to_owned(), json!(window_seconds));
-    if let Some(source) = &spec.sources.prometheus {
-        let headers: Vec<Value> =
-            source.headers.iter().map(|header| json!([header.name, header.value])).collect();
-        let mut prometheus = json!({"url": source.url.trim_end_matches('/')});
-        if !headers.is_empty() {
-            prometheus["headers"] = json!(headers);
-        }
-        measured.insert("prometheus".to_owned(), prometheus);
-    }
-    let mut insert = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            measured.insert(name.to_owned(), value);
-        }
-    };
-    insert("workloads", spec.sources.workloads.as_ref().map(|workloads| json!(workloads.selector)));
-    insert("web", spec.web.as_ref().map(|web| without_defaults(json!(web), default_of::<WebMetricsSpec>())));
-    insert("api", spec.api.as_ref().map(|api| without_defaults(json!(api), default_of::<ApiMetricsSpec>())));
-    insert("metrics", (!spec.metrics.is_empty()).then(|| json!(spec.metrics)));
-    // Maps of serde_json keep insertion order here; a BTreeMap makes the text the same whatever the order.
-    let canonical = canonical(&Value::Object(measured));
-    format!("v1:{}", &sha256_hex(canonical.as_bytes())[..16])
-}
-
-fn default_of<T: serde::de::DeserializeOwned + serde::Serialize>() -> Value {
-    let empty: T = serde_json::from_value(json!({})).expect("every field of a section has a default");
-    json!(empty)
-}
-
-fn without_defaults(section: Value, defaults: Value) -> Value {
-    match (section, defaults) {
-        (Value::Object(section), Value::Object(defaults)) => Value::Object(
-            section.into_iter().filter(|(name, value)| defaults.get(name) != Some(value)).collect(),
-        ),
-        (section, _) => section,
-    }
-}
-
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<(&String, &Value)> = map.iter().collect();
-            entries.sort_by_key(|(name, _)| *name);
-            let fields: Vec<String> = entries
-                .into_iter()
-                .map(|(name, value)| format!("{}:{}", json!(name), canonical(value)))
-                .collect();
-            format!("{{{}}}", fields.join(","))
-        }
-        Value::Array(values) => {
-            format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(","))
-        }
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec(json: Value) -> PerformanceBaselineSpec {
-        serde_json::from_value(json).unwrap()
-    }
-
-    fn now() -> Timestamp {
-        "2026-11-24T00:00:00Z".parse().unwrap()
-    }
-
-    fn base() -> Value {
-        json!({"sources": {"prometheus": {"url": "http://prom:9090"}}, "web": {}, "api": {}})
-    }
-
-    fn with(changes: Value) -> PerformanceBaselineSpec {
-        let mut object = base();
-        for (name, value) in changes.as_object().unwrap() {
-            object[name] = value.clone();
-        }
-        spec(object)
-    }
-
-    fn hash(changes: Value) -> String {
-        validate(&with(changes), now()).unwrap().spec_hash
-    }
-
-    #[test]
-    fn the_seeds_names_are_the_defaults() {
-        let valid = validate(&spec(base()), now()).unwrap();
-        assert_eq!(valid.window_seconds, 7 * 86_400);
-        assert_eq!(valid.web.as_ref().unwrap().matchers, "job=\"odoo\"");
-        assert_eq!(valid.api.as_ref().unwrap().top, 10);
-        assert!(!valid.names_a_secret());
-    }
-
-    #[test]
-    fn every_wrong_field_is_named_with_its_path() {
-        let errors = validate(
-            &with(json!({
-                "window": "30s", "schedule": "0 2 * *", "web": {"matchers": "job=\"a\"} or vector(1)"},
-                "api": {"errorMatchers": "status"}, "metrics": [{"name": "a", "query": "sum(", "unit": "Count"}],
-            })),
-            now(),
-        )
-        .unwrap_err();
-        let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            [
-                "spec.window",
-                "spec.schedule",
-                "spec.web.matchers",
-                "spec.api.errorMatchers",
-                "spec.metrics[0].query"
-            ]
-        );
-        let errors =
-            validate(&with(json!({"schedule": "0 2 * * 1", "timeZone": "Mars/Base"})), now()).unwrap_err();
-        assert_eq!(errors[0].path, "spec.timeZone");
-    }
-
-    #[test]
-    fn what_does_not_change_the_measurement_does_not_change_the_hash() {
-        let reference = hash(json!({}));
-        let bearer = json!({"prometheus": {"url": "http://prom:9090/", "auth": {"type": "Bearer",
-            "bearer": {"secretKeyRef": {"name": "a", "key": "b"}}}, "tls": {"serverName": "x"}}});
-        for change in [
-            json!({"window": "1w"}),
-            json!({"schedule": "0 2 * * 1", "timeZone": "Asia/Dhaka"}),
-            json!({"suspend": true, "historyLimit": 9, "activeDeadlineSeconds": 99}),
-            json!({"web": {"matchers": "job=\"odoo\""}}),
-            json!({"sources": bearer}),
-        ] {
-            assert_eq!(hash(change.clone()), reference, "{change}");
-        }
-    }
-
-    #[test]
-    fn what_changes_the_measurement_changes_the_hash() {
-        let reference = hash(json!({}));
-        for change in [
-            json!({"window": "6d"}),
-            json!({"web": {"matchers": "job=\"shop\""}}),
-            json!({"api": {"top": 9}}),
-            json!({"metrics": [{"name": "a", "query": "up", "unit": "Count"}]}),
-            json!({"sources": {"prometheus": {"url": "http://other:9090"}}}),
-            json!({"sources": {"prometheus": {"url": "http://prom:9090", "headers": [{"name": "X-Scope-OrgID", "value": "a"}]}}}),
-            json!({"sources": {"prometheus": {"url": "http://prom:9090"}, "workloads": {"selector": {}}}}),
-        ] {
-            assert_ne!(hash(change.clone()), reference, "{change}");
-        }
-    }
-
-    #[test]
-    fn the_hash_of_a_version_never_changes() {
-        assert_eq!(hash(json!({})), "v1:b1505c543e971512", "an upgrade must not start runs");
-    }
-
-    #[test]
-    fn a_secret_is_seen_wherever_it_is_named() {
-        for source in [
-            json!({"auth": {"type": "Bearer", "bearer": {"secretKeyRef": {"name": "a", "key": "b"}}}}),
-            json!({"auth": {"type": "Basic", "basic": {"secretRef": {"name": "a"}}}}),
-            json!({"tls": {"ca": {"secretKeyRef": {"name": "a", "key": "b"}}}}),
-            json!({"headers": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]}),
-        ] {
-            let mut source = source;
-            source["url"] = json!("https://prom");
-            let valid = validate(&with(json!({"sources": {"prometheus": source.clone()}})), now()).unwrap();
-            assert!(valid.names_a_secret(), "{source}");
-        }
-    }
-}
+#[path = "validate_tests.rs"]
+mod tests;

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "tables of JSON read better by value")]
+
 use super::*;
 use serde_json::{Value, json};
 

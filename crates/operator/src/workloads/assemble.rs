@@ -268,7 +268,3 @@ fn usage(metrics: &[DynamicObject], pods: &[&Pod]) -> Option<Usage> {
     }
     (usage.pods > 0).then_some(usage)
 }
-
-#[cfg(test)]
-#[path = "assemble_tests.rs"]
-mod tests;

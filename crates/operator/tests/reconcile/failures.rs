@@ -194,7 +194,7 @@ async fn a_lost_result_is_measured_once_more_and_no_third_time() {
             stage.settle().await.unwrap();
             match loss {
                 "deleted" => {
-                    assert!(stage.server.delete::<Job>(NAMESPACE, &stage.status().current_run.unwrap().name))
+                    assert!(stage.server.delete::<Job>(NAMESPACE, &stage.status().current_run.unwrap().name));
                 }
                 "cut" => {
                     let whole = job.frame(record_of(&job.request(), stage.now()));

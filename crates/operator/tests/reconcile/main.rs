@@ -1,5 +1,11 @@
 //! The reconcile of PerformanceBaselines against a stateful fake API server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests: clippy's exceptions cover only the tests themselves"
+)]
+
 mod crash;
 mod failures;
 mod runs;
