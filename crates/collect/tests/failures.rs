@@ -163,7 +163,7 @@ async fn a_gzip_bomb_and_an_endless_answer_are_left_at_the_limit() {
     let bomb = encoder.finish().unwrap();
     assert!(bomb.len() < 512 * 1024);
     let server = Server::answering(answer("200 OK", "Content-Encoding: gzip\r\n", &bomb));
-    fails(&server, SourceReason::BadAnswer, "more than 16 MiB").await;
+    fails(&server, SourceReason::BadAnswer, "more than 8 MiB").await;
 
     let server = Server::start(|_: &Received, stream: &mut TcpStream| {
         let chunk = [b"10000\r\n".as_slice(), &vec![b'['; 0x10000], b"\r\n"].concat();
@@ -183,14 +183,14 @@ async fn a_gzip_bomb_and_an_endless_answer_are_left_at_the_limit() {
 #[tokio::test]
 async fn the_bytes_of_a_whole_run_are_limited() {
     // Each answer is under its own limit.
-    let label = "x".repeat(12 * 1024 * 1024);
+    let label = "x".repeat(7 * 1024 * 1024);
     let body = format!(
         r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{"a":"{label}"}},"value":[1,"1"]}}]}}}}"#
     );
     let server = Server::answering(json(&body));
     let mut wanted = request(&server.url());
     (wanted.web, wanted.api) = (None, None);
-    wanted.metrics = (0..10).map(|index| metric(&format!("m{index}"), "up")).collect();
+    wanted.metrics = (0..16).map(|index| metric(&format!("m{index}"), "up")).collect();
     let record = run(&wanted).await;
     let cost = source(&record).cost.unwrap();
     assert!(cost.bytes.unwrap() < 80 * 1024 * 1024, "{cost:?}");

@@ -1,10 +1,10 @@
 //! Answers of the Prometheus HTTP API (`/api/v1/query`, `/api/v1/query_range`) as types.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::fmt;
 
 use plimsoll_analysis::histogram::NativeBucket;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 /// What a query gave.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
@@ -36,17 +36,43 @@ impl Data {
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub(crate) struct Sample {
     #[serde(default)]
-    pub(crate) metric: BTreeMap<String, String>,
+    pub(crate) metric: Labels,
     #[serde(default)]
     pub(crate) value: Option<Point>,
     #[serde(default)]
-    pub(crate) histogram: Option<HistogramPoint>,
+    pub(crate) histogram: Option<Box<HistogramPoint>>,
+}
+
+/// Labels of a series. Small: a hostile answer may hold hundreds of thousands of series.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Labels(Box<[(Box<str>, Box<str>)]>);
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Labels;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("labels")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Labels(pairs.into_boxed_slice()))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 impl Sample {
     /// The value of a label; empty where it is absent, as in PromQL.
     pub(crate) fn label(&self, name: &str) -> &str {
-        self.metric.get(name).map_or("", String::as_str)
+        self.metric.0.iter().find(|(key, _)| **key == *name).map_or("", |(_, value)| value)
     }
 
     /// Its number, NaN and infinities too.

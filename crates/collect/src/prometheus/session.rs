@@ -13,7 +13,7 @@ use plimsoll_analysis::record::{Basis, BasisKind, SourceReason, Window};
 
 use super::client::Client;
 use super::failure::{Failure, cleaned};
-use super::parse::{Data, Sample};
+use super::parse::{Data, Labels, Sample};
 use super::queries::{self, Query, Range, Selector};
 use crate::progress::Progress;
 
@@ -121,7 +121,7 @@ impl<'a> Session<'a> {
         match self.instant(query).await? {
             Data::Vector(samples) => Ok(samples),
             Data::Scalar(point) => {
-                Ok(vec![Sample { metric: BTreeMap::new(), value: Some(point), histogram: None }])
+                Ok(vec![Sample { metric: Labels::default(), value: Some(point), histogram: None }])
             }
             Data::Matrix(_) | Data::String(_) => Err(self.note_shape()),
         }
