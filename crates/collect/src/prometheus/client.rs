@@ -29,6 +29,9 @@ pub(crate) const MAX_RUN_BYTES: u64 = 64 * 1024 * 1024;
 /// Most bytes of an answer with an error status that are read for the error's type.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 
+/// Header that every answer of VictoriaMetrics has, and no other server's (`lib/httpserver`).
+const VICTORIA_METRICS: HeaderName = HeaderName::from_static("x-server-hostname");
+
 /// A client of one server.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -42,6 +45,7 @@ pub(crate) struct Client {
     bytes: u64,
     /// Seconds by which the server's clock is ahead of ours, by the first `Date` header.
     clock_ahead: Option<i64>,
+    is_victoria_metrics: bool,
 }
 
 impl Client {
@@ -86,6 +90,7 @@ impl Client {
             queries: 0,
             bytes: 0,
             clock_ahead: None,
+            is_victoria_metrics: false,
         })
     }
 
@@ -102,6 +107,11 @@ impl Client {
     /// Seconds by which the server's clock is ahead of ours; `None` where it did not say.
     pub(crate) fn clock_ahead(&self) -> Option<i64> {
         self.clock_ahead
+    }
+
+    /// Whether the server is VictoriaMetrics, whose `increase` differs; known after the first answer.
+    pub(crate) fn is_victoria_metrics(&self) -> bool {
+        self.is_victoria_metrics
     }
 
     /// Asks `/api/v1/<endpoint>` with the parameters of the query.
@@ -158,6 +168,7 @@ impl Client {
         let sent = request.send().await;
         let mut response = sent.map_err(|error| self.broken(&error, false))?;
         self.note_clock(response.headers());
+        self.is_victoria_metrics |= response.headers().contains_key(VICTORIA_METRICS);
         let status = response.status();
         if status != StatusCode::OK {
             let kind = match status.as_u16() {

@@ -73,6 +73,10 @@ async fn cpu(session: &mut Session<'_>, namespace: &str) -> Result<Option<ByPod>
         Some((pod, increase / seconds * 100.0))
     });
     let found = largest_and_others(usage, PODS);
+    if found.0.is_empty() {
+        session.absent(CPU, coverage.as_ref(), "no pod was scraped twice in the window");
+        return Ok(None);
+    }
     let mut basis = session.window_basis(coverage.as_ref());
     let scrapes = all.iter().map(|presence| presence.samples).fold(0.0, f64::max);
     basis.samples = Some(rounded(scrapes));

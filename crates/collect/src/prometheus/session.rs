@@ -100,13 +100,16 @@ impl<'a> Session<'a> {
         Duration::try_from(self.window.to.duration_since(self.window.from)).unwrap_or_default()
     }
 
-    /// The range from the first to the last sample that was seen, and its length in seconds. One millisecond more than
-    /// that, since Prometheus 3 leaves out a sample at the very start of a range; it changes nothing else.
+    /// The range from the first to the last sample that was seen, and its length in seconds.
+    ///
+    /// One millisecond longer than that, since Prometheus 3 leaves out a sample at the very start of a range; on
+    /// Prometheus 2 it changes nothing. VictoriaMetrics counts from the last sample at or before the start, and would
+    /// count from the one before the first.
     pub(crate) fn covered(&self, coverage: &Coverage) -> (Range, f64) {
         let millis = |seconds: f64| Duration::from_millis((seconds * 1000.0).round().max(0.0) as u64);
-        let length = millis(coverage.extent());
-        let offset = millis(self.span().to - coverage.last);
-        (Range { length: length + Duration::from_millis(1), offset }, length.as_secs_f64())
+        let (extent, offset) = (millis(coverage.extent()), millis(self.span().to - coverage.last));
+        let more = Duration::from_millis(u64::from(!self.client.is_victoria_metrics()));
+        (Range { length: extent + more, offset }, extent.as_secs_f64())
     }
 
     /// Asks for the value at the evaluation instant.
