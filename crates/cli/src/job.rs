@@ -170,9 +170,10 @@ pub(crate) fn run(args: &JobArgs, started: Instant) -> u8 {
         Err(error) => return finish(&pod, &Err(JobError::Output(error))),
     };
     let result = runtime.block_on(async {
+        let stop = told_to_stop();
         let given = Given::from(|name| std::env::var(name).ok())?;
         let policy = given.policy().await?;
-        let envelope = measure(&given, &policy, &pod, told_to_stop()).await;
+        let envelope = measure(&given, &policy, &pod, stop).await;
         deliver(&given.nonce, envelope, &log, &mut std::io::stdout().lock())
     });
     // A name that is still being looked up must not hold the process.
@@ -246,17 +247,21 @@ pub(crate) fn finish(pod: &Pod, result: &Result<BaselineRecord, JobError>) -> u8
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn told_to_stop() {
+/// Listens for SIGTERM and SIGINT from now on; the future ends at the first.
+fn told_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        match signals {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            // Then a signal ends the process as it does any other.
+            _ => std::future::pending().await,
         }
-        _ => std::future::pending().await,
     }
 }
 

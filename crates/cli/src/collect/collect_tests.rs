@@ -89,7 +89,7 @@ fn a_source_that_failed_still_gives_a_record_and_exit_code_3() {
 fn a_run_ends_by_its_timeout() {
     let prometheus = Prometheus::start(Manner::Hangs);
     let file = manifest(&prometheus.url);
-    let (result, _, err) = collect(&["-f", file.path().to_str().unwrap(), "--timeout", "200ms"], "");
-    assert_eq!(result.unwrap(), 3);
-    assert!(err.contains("Timeout"), "{err}");
+    let (result, out, err) = collect(&["-f", file.path().to_str().unwrap(), "--timeout", "200ms"], "");
+    assert_eq!((result.unwrap(), err.as_str()), (3, ""));
+    assert!(out.contains("prometheus failed (Timeout)"), "{out}");
 }

@@ -72,7 +72,10 @@ pub(crate) fn run(
     };
     let record = record(input, args.timeout, now)?;
     output::write(&record, args.output, out)?;
-    for source in record.sources.iter().filter(|source| source.state != SourceState::Collected) {
+    // The forms for people say it themselves.
+    let is_for_programs = matches!(args.output, Format::Json | Format::Yaml);
+    let failed = record.sources.iter().filter(|source| source.state != SourceState::Collected);
+    for source in failed.filter(|_| is_for_programs) {
         let message = source.message.as_deref().unwrap_or("it was not collected whole");
         let reason = source.reason.map_or_else(String::new, |reason| format!(" ({reason:?})"));
         // The record is out: a closed standard error changes nothing.

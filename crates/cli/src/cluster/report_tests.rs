@@ -1,0 +1,170 @@
+use super::*;
+use k8s_openapi::ByteString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use plimsoll_api::baseline::{FinishedRun, KeptRun};
+use plimsoll_operator::record_map::{RecordOwner, to_config_map};
+use plimsoll_testkit::FakeApiServer;
+use plimsoll_testkit::fixtures::{self, BaselineFixture as _, NAMESPACE};
+use std::collections::BTreeMap;
+
+const RUN: &str = "dairy-0123456789";
+
+fn owner() -> RecordOwner {
+    RecordOwner {
+        run: RUN.to_owned(),
+        namespace: NAMESPACE.to_owned(),
+        owner: OwnerReference::default(),
+        labels: BTreeMap::new(),
+        run_key: "sha256:key".to_owned(),
+        request_hash: None,
+    }
+}
+
+fn finished(name: &str, sha256: Option<&str>) -> FinishedRun {
+    FinishedRun {
+        name: name.to_owned(),
+        key: "sha256:key".to_owned(),
+        spec_hash: "v1:hash".to_owned(),
+        finished_at: Time("2026-11-23T02:00:00Z".parse().unwrap()),
+        complete: sha256.is_some(),
+        record_sha256: sha256.map(str::to_owned),
+        reason: sha256.is_none().then(|| "OutOfMemory".to_owned()),
+        message: sha256.is_none().then(|| "killed".to_owned()),
+    }
+}
+
+fn kept(name: &str, sha256: &str) -> KeptRun {
+    KeptRun {
+        name: name.to_owned(),
+        finished_at: Time("2026-11-23T02:00:00Z".parse().unwrap()),
+        complete: true,
+        record_sha256: sha256.to_owned(),
+    }
+}
+
+fn baseline(last: Option<FinishedRun>, history: Vec<KeptRun>) -> PerformanceBaseline {
+    let mut baseline = fixtures::baseline("dairy").web();
+    baseline.status =
+        Some(PerformanceBaselineStatus { last_run: last, history, ..PerformanceBaselineStatus::default() });
+    baseline
+}
+
+/// Exit code or message, standard output and standard error.
+async fn report(
+    server: &FakeApiServer,
+    name: &str,
+    format: Format,
+    run: Option<&str>,
+) -> (Result<u8, String>, String, String) {
+    let args = ReportArgs {
+        object: ObjectRef { name: name.to_owned() },
+        output: format,
+        run: run.map(str::to_owned),
+        target: Target::default(),
+    };
+    let place = Place { client: server.client(), namespace: NAMESPACE.to_owned() };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let result = super::run(&args, &place, &mut out, &mut err).await;
+    let result = result.map_err(|failure| failure.lines.join("\n"));
+    (result, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[tokio::test]
+async fn the_record_of_the_last_run_is_printed_in_every_form() {
+    let server = FakeApiServer::new();
+    let record = fixtures::record();
+    let map = server.put(to_config_map(&record, &owner()).unwrap());
+    let sha256 = record_map::read(&map).unwrap().1;
+    server.put(baseline(Some(finished(RUN, Some(&sha256))), vec![kept(RUN, &sha256)]));
+    let (result, out, err) = report(&server, "dairy", Format::Json, None).await;
+    assert_eq!((result, err.as_str()), (Ok(0), ""));
+    assert_eq!(serde_json::from_str::<BaselineRecord>(&out).unwrap(), record);
+    assert_eq!(out.trim_end(), map.data.unwrap()["record.json"], "the very text that was hashed");
+    let (_, out, _) = report(&server, "dairy", Format::Table, Some(RUN)).await;
+    assert!(out.contains("dairy"), "{out}");
+    let (_, out, _) = report(&server, "dairy", Format::Markdown, None).await;
+    assert!(out.starts_with("# "), "{out}");
+}
+
+#[tokio::test]
+async fn a_compressed_record_is_read_too() {
+    let server = FakeApiServer::new();
+    let mut record = fixtures::record();
+    // Longer than what is kept as text.
+    for index in 0..40_000 {
+        record.truncated.insert(format!("entry-{index:020}"), index);
+    }
+    let map = server.put(to_config_map(&record, &owner()).unwrap());
+    assert!(map.binary_data.as_ref().is_some_and(|data| data.contains_key(record_map::RECORD_GZ)));
+    let sha256 = record_map::read(&map).unwrap().1;
+    server.put(baseline(Some(finished(RUN, Some(&sha256))), Vec::new()));
+    let (result, out, _) = report(&server, "dairy", Format::Json, None).await;
+    assert_eq!(result, Ok(0));
+    assert_eq!(serde_json::from_str::<BaselineRecord>(&out).unwrap(), record);
+}
+
+#[tokio::test]
+async fn a_record_that_was_changed_is_refused() {
+    let server = FakeApiServer::new();
+    let mut map = to_config_map(&fixtures::record(), &owner()).unwrap();
+    let sha256 = record_map::read(&map).unwrap().1;
+    let text = map.data.as_mut().unwrap().get_mut("record.json").unwrap();
+    *text = text.replace("1230.0", "12.0");
+    server.put(map);
+    server.put(baseline(Some(finished(RUN, Some(&sha256))), Vec::new()));
+    let (result, out, _) = report(&server, "dairy", Format::Json, None).await;
+    let message = result.unwrap_err();
+    assert!(
+        message.contains("was changed after its record was written") && message.contains(&sha256),
+        "{message}"
+    );
+    assert_eq!(out, "");
+    let garbage = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(RUN.to_owned()),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        },
+        binary_data: Some(BTreeMap::from([("record.json.gz".to_owned(), ByteString(b"no gzip".to_vec()))])),
+        ..ConfigMap::default()
+    };
+    server.put(garbage);
+    let (result, ..) = report(&server, "dairy", Format::Json, None).await;
+    assert!(result.unwrap_err().contains("it holds no readable record"));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named_with_what_to_do() {
+    let server = FakeApiServer::new();
+    let (result, ..) = report(&server, "dairy", Format::Table, None).await;
+    let message = result.unwrap_err();
+    assert!(message.contains("not found; `kubectl get baselines -n pasture` lists"), "{message}");
+    server.put(baseline(None, Vec::new()));
+    let (result, ..) = report(&server, "dairy", Format::Table, None).await;
+    assert!(result.unwrap_err().starts_with("no run has finished yet"));
+    server.put(baseline(Some(finished(RUN, Some("00"))), vec![kept("older", "11")]));
+    let (result, ..) = report(&server, "dairy", Format::Table, None).await;
+    assert!(result.unwrap_err().contains("ConfigMap dairy-0123456789 was deleted"));
+    let (result, ..) = report(&server, "dairy", Format::Table, Some("x")).await;
+    assert_eq!(result.unwrap_err(), "no record of a run \"x\" is kept; kept are: older");
+    server.forbid(plimsoll_testkit::server::Verb::Get, "configmaps");
+    let (result, ..) = report(&server, "dairy", Format::Table, None).await;
+    let message = result.unwrap_err();
+    assert!(message.contains("forbidden") && message.contains("ask who runs the cluster"), "{message}");
+}
+
+#[tokio::test]
+async fn a_last_run_without_record_is_told_beside_the_record_before_it() {
+    let server = FakeApiServer::new();
+    let map = server.put(to_config_map(&fixtures::record(), &owner()).unwrap());
+    let sha256 = record_map::read(&map).unwrap().1;
+    server.put(baseline(Some(finished("dairy-later", None)), vec![kept(RUN, &sha256)]));
+    let (result, out, err) = report(&server, "dairy", Format::Table, None).await;
+    assert_eq!(result, Ok(0));
+    assert!(!out.is_empty());
+    assert!(err.contains("dairy-later, has no record (OutOfMemory): killed"), "{err}");
+    assert!(err.contains("the run before it, dairy-0123456789"), "{err}");
+    server.put(baseline(Some(finished("dairy-later", None)), Vec::new()));
+    let (result, ..) = report(&server, "dairy", Format::Table, None).await;
+    assert!(result.unwrap_err().contains("OutOfMemory"));
+}
