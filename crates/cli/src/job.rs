@@ -313,8 +313,9 @@ fn say(place: &Path, text: &str) {
         .map(|character| if character.is_control() { ' ' } else { character })
         .take(MAX_OUTCOME)
         .collect();
-    // There is nobody left to tell, and the log may be closed.
-    let _ = std::fs::write(place, line);
+    // The kubelet makes the file; where there is none this is no pod. If writing fails there is nobody left to tell.
+    let opened = std::fs::OpenOptions::new().write(true).truncate(true).open(place);
+    let _ = opened.and_then(|mut file| file.write_all(line.as_bytes()));
 }
 
 /// A panic is a defect: its place is told, its message is not, since it may quote what was read.

@@ -39,6 +39,7 @@ fn stage() -> Stage {
     let pod = Pod::below(folder.path(), Instant::now());
     std::fs::create_dir_all(pod.secrets.join("prom")).unwrap();
     std::fs::create_dir_all(pod.outcome.parent().unwrap()).unwrap();
+    std::fs::write(&pod.outcome, "").unwrap();
     std::fs::write(pod.secrets.join("prom/token"), CANARY).unwrap();
     Stage { folder, pod }
 }

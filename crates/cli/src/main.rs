@@ -148,11 +148,14 @@ fn on_cluster(
 
 fn operator(args: plimsoll_operator::args::OperatorArgs) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
-    runtime.block_on(plimsoll_operator::run::run(args)).map_err(|error| {
-        tracing::error!("{error:#}");
-        Failure::failed(format_args!("{error:#}"))
-    })?;
-    Ok(0)
+    match runtime.block_on(plimsoll_operator::run::run(args)) {
+        Ok(()) => Ok(0),
+        Err(error) => {
+            // Its standard error is lines of JSON: the failure is one of them.
+            tracing::error!("{error:#}");
+            Err(Failure { is_silent: true, ..Failure::failed(error) })
+        }
+    }
 }
 
 fn crds(out: &mut dyn std::io::Write) -> Result<u8, Failure> {

@@ -42,6 +42,7 @@ fn pod() -> tempfile::TempDir {
     let at = |path: &str| root.path().join(path.trim_start_matches('/'));
     std::fs::create_dir_all(at(SECRETS_FOLDER).join("prom")).unwrap();
     std::fs::create_dir_all(at(TERMINATION_LOG).parent().unwrap()).unwrap();
+    std::fs::write(at(TERMINATION_LOG), "").unwrap();
     std::fs::write(at(SECRETS_FOLDER).join("prom/token"), CANARY).unwrap();
     root
 }

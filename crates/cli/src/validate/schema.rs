@@ -66,18 +66,19 @@ impl Structure {
     fn text(&mut self, schema: &Value, text: &str, path: &Path) {
         let length = text.chars().count() as u64;
         if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
-            let message = if text.is_empty() {
-                "must not be empty".to_owned()
-            } else {
-                format!("must have at least {least} characters, has {length}")
-            };
-            self.add(path, message);
+            self.add(
+                path,
+                match length {
+                    0 => "must not be empty".to_owned(),
+                    _ => format!("must have at least {least} characters, has {length}"),
+                },
+            );
+            return;
         }
         if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
             self.add(path, format!("must have at most {most} characters, has {length}"));
         }
         if let Some(pattern) = schema["pattern"].as_str()
-            && !text.is_empty()
             && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
         {
             self.add(path, format!("{text:?} does not match {pattern}"));
