@@ -4,8 +4,14 @@
 //! which is all that the helpers ask for.
 
 pub mod access;
+pub mod audit;
 pub mod bare;
+pub mod baseline;
 pub mod charts;
+pub mod environment;
+pub mod gate;
+pub mod prometheus;
 pub mod references;
+pub mod story;
 pub mod value;
 pub mod wait;
