@@ -31,6 +31,14 @@ pub enum RunReason {
     InvalidSpec,
     /// The kubelet cannot make the container.
     ContainerRefused,
+    /// Somebody has suspended the Job.
+    JobSuspended,
+    /// The Job is deleted and something keeps it.
+    JobStuck,
+    /// The Job passed its deadline and its pod did not end.
+    NodeLost,
+    /// The log of a pod that has ended cannot be read now.
+    LogUnavailable,
 }
 
 impl RunReason {
@@ -43,10 +51,10 @@ impl RunReason {
     /// Whether waiting can mend it, so that the run is tried again by itself.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Evicted | Self::Unschedulable)
+        matches!(self, Self::Evicted | Self::Unschedulable | Self::NodeLost | Self::LogUnavailable)
     }
 
-    /// What to do, as a sentence.
+    /// What to do, as a sentence that says nothing of when it is tried again.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
@@ -66,51 +74,41 @@ impl RunReason {
                 "Raise jobs.resources.limits.memory in the chart, or narrow the matchers so that fewer series are read."
             }
             Self::DeadlineExceeded => "Raise spec.activeDeadlineSeconds, or shorten spec.window.",
-            Self::Evicted => "It is tried again; look at the node's memory and disk if it comes back.",
-            Self::ResultLost => {
-                "Leave the run's Job and pod alone until it is finished; set a new value of the annotation plimsoll.dev/run to run again."
-            }
-            Self::ResultInvalid => {
-                "Look who may create Jobs or exec into pods here (docs/security.md); set a new value of the annotation plimsoll.dev/run to run again."
-            }
-            Self::NameCollision => {
-                "Delete or rename it, then set a new value of the annotation plimsoll.dev/run."
-            }
+            Self::Evicted => "Look at the node's memory and disk if it comes back.",
+            Self::ResultLost => "Leave the run's Job and pod alone until it is finished.",
+            Self::ResultInvalid => "Look who may create Jobs or exec into pods here (docs/security.md).",
+            Self::NameCollision => "Delete or rename it.",
             Self::PolicyMissing => {
                 "Install the chart plimsoll-cluster, or allow it with policies.required=false in the chart plimsoll."
             }
             Self::InvalidSpec => "Correct the field.",
             Self::ContainerRefused => "Look at the events of the run's pod.",
+            Self::JobSuspended => "Set suspend to false in the Job's spec, or delete the Job.",
+            Self::JobStuck => {
+                "Look at the finalizers of the Job and of its pod; the run goes on when it is gone."
+            }
+            Self::NodeLost => "Look at the pod's node, and delete the node if it is gone.",
+            Self::LogUnavailable => "Look whether the kubelet of the pod's node answers the API server.",
         }
     }
 }
 
-/// What to do about a source's failure, as a sentence.
+/// What to do about a source's failure, as a sentence that says nothing of when it is tried again.
 #[must_use]
 pub fn source_remedy(reason: SourceReason) -> &'static str {
     match reason {
-        SourceReason::AuthenticationFailed => {
-            "Check the Secret that sources.*.auth names, then request a run."
-        }
-        SourceReason::Forbidden => "Give these credentials the right to query, then request a run.",
-        SourceReason::Unreachable => {
-            "Check the address, the Service and this namespace's network policy; it is tried again by itself."
-        }
-        SourceReason::Timeout => "The server is slow or overloaded; it is tried again by itself.",
-        SourceReason::TLSFailed => {
-            "Check tls.ca and tls.serverName against the server's certificate, then request a run."
-        }
-        SourceReason::BadAnswer => "Check that the URL is the base of a Prometheus API, then request a run.",
-        SourceReason::Unavailable => {
-            "The server says that it cannot answer now; it is tried again by itself."
-        }
-        SourceReason::SecretMissing => {
-            "Create the Secret or ConfigMap in this namespace, then request a run."
-        }
-        SourceReason::KeyMissing => "Add the key to the Secret or ConfigMap, then request a run.",
-        SourceReason::ExtensionMissing => "Install the extension, then request a run.",
+        SourceReason::AuthenticationFailed => "Check the Secret that sources.*.auth names.",
+        SourceReason::Forbidden => "Give that right.",
+        SourceReason::Unreachable => "Check the address, the Service and this namespace's network policy.",
+        SourceReason::Timeout => "The server is slow or overloaded.",
+        SourceReason::TLSFailed => "Check tls.ca and tls.serverName against the server's certificate.",
+        SourceReason::BadAnswer => "Check that the URL is the base of a Prometheus API.",
+        SourceReason::Unavailable => "The server says that it cannot answer now.",
+        SourceReason::SecretMissing => "Create the Secret or ConfigMap in this namespace.",
+        SourceReason::KeyMissing => "Add the key to the Secret or ConfigMap.",
+        SourceReason::ExtensionMissing => "Install it.",
         SourceReason::NoData => {
-            "Check the metric names and matchers, and that the server scrapes this namespace; it is tried again by itself."
+            "Check the metric names and matchers, and that the server scrapes this namespace."
         }
     }
 }

@@ -27,7 +27,9 @@ const COMPRESS_PAST: usize = 700 * 1024;
 /// Past this many compressed bytes its lists are cut.
 const CUT_PAST: usize = 900 * 1024;
 /// Most bytes that a stored record may decompress to.
-const MAX_RECORD_BYTES: u64 = 32 * 1024 * 1024;
+const MAX_RECORD_BYTES: usize = 32 * 1024 * 1024;
+/// Most bytes of a report.
+const MAX_REPORT_BYTES: usize = 600 * 1024;
 
 /// Names of a run's ConfigMap.
 #[derive(Debug, Clone)]
@@ -58,12 +60,15 @@ pub enum RecordError {
     /// A number in it is not finite.
     #[error("the record has no JSON: {0}")]
     NoJson(String),
+    /// Its lists were cut as far as they can be.
+    #[error("it is larger than a ConfigMap may be, and its lists are cut already")]
+    TooLarge,
 }
 
 /// The ConfigMap of a record.
 ///
 /// # Errors
-/// [`RecordError::NoJson`] where a number is not finite.
+/// [`RecordError::NoJson`] where a number is not finite, [`RecordError::TooLarge`] where nothing is left to cut.
 pub fn to_config_map(record: &BaselineRecord, names: &RecordOwner) -> Result<ConfigMap, RecordError> {
     let no_json = |error: serde_json::Error| RecordError::NoJson(error.to_string());
     let mut text = serde_json::to_string_pretty(record).map_err(no_json)?;
@@ -73,9 +78,14 @@ pub fn to_config_map(record: &BaselineRecord, names: &RecordOwner) -> Result<Con
         data = Some(BTreeMap::from([(RECORD.to_owned(), text)]));
     } else {
         let mut compressed = compress(&text);
-        if compressed.len() > CUT_PAST {
+        let fits =
+            |text: &str, compressed: &[u8]| compressed.len() <= CUT_PAST && text.len() <= MAX_RECORD_BYTES;
+        if !fits(&text, &compressed) {
             let mut value = serde_json::to_value(record).map_err(no_json)?;
-            while compressed.len() > CUT_PAST && cut_longest_list(&mut value) {
+            while !fits(&text, &compressed) {
+                if !cut_longest_list(&mut value) {
+                    return Err(RecordError::TooLarge);
+                }
                 text = value.to_string();
                 compressed = compress(&text);
             }
@@ -123,11 +133,22 @@ pub fn report_map(record: &BaselineRecord, sha256: &str, generation: i64, names:
         },
         data: Some(BTreeMap::from([
             (JUDGEMENT.to_owned(), judgement),
-            (REPORT.to_owned(), plimsoll_report::markdown(record)),
+            (REPORT.to_owned(), bounded_report(plimsoll_report::markdown(record))),
         ])),
         binary_data: None,
         immutable: None,
     }
+}
+
+/// A report that fits into its ConfigMap; the record has the rest.
+fn bounded_report(mut report: String) -> String {
+    if report.len() > MAX_REPORT_BYTES {
+        report.truncate(report.floor_char_boundary(MAX_REPORT_BYTES));
+        let line = report.rfind('\n').map_or(0, |end| end + 1);
+        report.truncate(line);
+        report.push_str("\nThe report is cut here; record.json has the rest.\n");
+    }
+    report
 }
 
 /// Whether a ConfigMap that has a run's name is the run's.
@@ -140,19 +161,30 @@ pub fn adopt(
     run_key: &str,
     request_hash: Option<&str>,
 ) -> Result<(), RecordError> {
-    let owners = map.metadata.owner_references.iter().flatten();
-    if !owners.into_iter().any(|owner| owner.controller == Some(true) && owner.uid == owner_uid) {
-        return Err(RecordError::Foreign("it belongs to another object"));
-    }
-    let annotation =
-        |name: &str| map.metadata.annotations.as_ref().and_then(|all| all.get(name)).map(String::as_str);
-    if annotation(RUN_KEY_ANNOTATION) != Some(run_key) {
-        return Err(RecordError::Foreign("it is of another run"));
-    }
-    if annotation(REQUEST_HASH_ANNOTATION) != request_hash {
+    belongs(&map.metadata, owner_uid, run_key)?;
+    if annotation(&map.metadata, REQUEST_HASH_ANNOTATION) != request_hash {
         return Err(RecordError::Foreign("it answers another request"));
     }
     Ok(())
+}
+
+/// Whether an object is one of a run's, by its owner and run key.
+///
+/// # Errors
+/// What it differs in.
+pub fn belongs(metadata: &ObjectMeta, owner_uid: &str, run_key: &str) -> Result<(), RecordError> {
+    let mut owners = metadata.owner_references.iter().flatten();
+    if !owners.any(|owner| owner.controller == Some(true) && owner.uid == owner_uid) {
+        return Err(RecordError::Foreign("it belongs to another object"));
+    }
+    if annotation(metadata, RUN_KEY_ANNOTATION) != Some(run_key) {
+        return Err(RecordError::Foreign("it is of another run"));
+    }
+    Ok(())
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref().and_then(|all| all.get(name)).map(String::as_str)
 }
 
 /// The record of a ConfigMap and the SHA-256 of its text.
@@ -180,7 +212,7 @@ fn compress(text: &str) -> Vec<u8> {
 fn decompress(bytes: &[u8]) -> Result<String, RecordError> {
     let mut text = String::new();
     GzDecoder::new(bytes)
-        .take(MAX_RECORD_BYTES)
+        .take(MAX_RECORD_BYTES as u64)
         .read_to_string(&mut text)
         .map_err(|_| RecordError::Unreadable)?;
     Ok(text)
@@ -235,3 +267,7 @@ fn entries(list: &Value) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+#[path = "record_map_tests.rs"]
+mod tests;

@@ -13,20 +13,32 @@ use super::decide::{CleanUp, Step};
 use super::view::{KIND, View};
 use crate::apply::{FIELD_MANAGER, if_absent, if_gone};
 use crate::context::Context;
-use crate::error::{Error, writing};
+use crate::error::{Error, reading, writing};
 use crate::job::build::{self, JobPlan, run_labels};
+use crate::job::state::{Problem, cut, refusal_reason};
+use crate::reason::RunReason;
 use crate::record_map::{self, RecordOwner};
+
+/// What came of a step's writes.
+#[derive(Debug)]
+pub enum Acted {
+    /// They are done.
+    Done,
+    /// A rule of the cluster or somebody else's object stands against one, which a person must be told.
+    Refused(Problem),
+}
 
 /// Does what a step says beside status. Steps that only change status do nothing here.
 ///
 /// # Errors
 /// [`Error::Write`] where the API server does not take a write.
-pub async fn act(view: &View, step: &Step, context: &Context) -> Result<(), Error> {
+pub async fn act(view: &View, step: &Step, context: &Context) -> Result<Acted, Error> {
     match step {
         Step::CreateJob { request, keys, nonce } => create_job(view, request, keys, nonce, context).await,
         Step::DeleteJob { uid } => {
             let name = view.run().map(|run| run.name.clone()).unwrap_or_default();
-            delete_job(view, &name, uid, context).await
+            delete_job(view, &name, uid, context).await?;
+            Ok(Acted::Done)
         }
         Step::Record(record) => write_record(view, record, context).await,
         Step::CleanUp(steps) => {
@@ -36,14 +48,14 @@ pub async fn act(view: &View, step: &Step, context: &Context) -> Result<(), Erro
                     CleanUp::Delete { name, uid } => delete_job(view, name, uid, context).await?,
                 }
             }
-            Ok(())
+            Ok(Acted::Done)
         }
         Step::Prune(runs) => {
             for run in runs {
                 delete_map(view, run, context).await?;
                 delete_map(view, &format!("{run}-report"), context).await?;
             }
-            Ok(())
+            Ok(Acted::Done)
         }
         Step::Idle { .. }
         | Step::Begin(_)
@@ -52,7 +64,7 @@ pub async fn act(view: &View, step: &Step, context: &Context) -> Result<(), Erro
         | Step::Finish(_)
         | Step::Fail(_)
         | Step::NextAttempt(_)
-        | Step::EndRun => Ok(()),
+        | Step::EndRun => Ok(Acted::Done),
     }
 }
 
@@ -62,8 +74,8 @@ async fn create_job(
     keys: &[KeyRef],
     nonce: &str,
     context: &Context,
-) -> Result<(), Error> {
-    let Some(run) = view.run() else { return Ok(()) };
+) -> Result<Acted, Error> {
+    let Some(run) = view.run() else { return Ok(Acted::Done) };
     let plan = JobPlan {
         run: run.name.clone(),
         namespace: view.namespace.clone(),
@@ -81,22 +93,53 @@ async fn create_job(
     let jobs = Api::<Job>::namespaced(context.client.clone(), &view.namespace);
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     // A Job that is there already is looked at in the next round, and adopted only if it is this run's.
-    if_absent(jobs.create(&parameters, &build::job(&plan)).await).map_err(writing("the run's Job"))
+    let made = if_absent(jobs.create(&parameters, &build::job(&plan)).await);
+    or_refused(made, &format!("Job {}", run.name)).map_err(writing("the run's Job"))
 }
 
-async fn write_record(view: &View, record: &BaselineRecord, context: &Context) -> Result<(), Error> {
-    let Some(run) = view.run() else { return Ok(()) };
+/// Takes a refusal apart from a failure: repeating it does not help before a person has acted.
+fn or_refused<T>(answer: Result<T, kube::Error>, what: &str) -> Result<Acted, kube::Error> {
+    match answer {
+        Ok(_) => Ok(Acted::Done),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 413 | 422) => {
+            Ok(Acted::Refused(Problem {
+                reason: refusal_reason(&status.message),
+                message: format!("The {what} is refused: {}", cut(&status.message)),
+            }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn write_record(view: &View, record: &BaselineRecord, context: &Context) -> Result<Acted, Error> {
+    let Some(run) = view.run() else { return Ok(Acted::Done) };
     let names = owner(view, run);
-    let map = record_map::to_config_map(record, &names)?;
+    let map = match record_map::to_config_map(record, &names) {
+        Ok(map) => map,
+        Err(error) => {
+            let message = format!("The record of run {} cannot be kept: {error}.", run.name);
+            return Ok(Acted::Refused(Problem { reason: RunReason::ResultInvalid, message }));
+        }
+    };
     let (stored, sha256) = record_map::read(&map)?;
     let report = record_map::report_map(&stored, &sha256, view.generation, &names);
     let maps = Api::<ConfigMap>::namespaced(context.client.clone(), &view.namespace);
     let name = report.metadata.name.clone().unwrap_or_default();
+    let there = maps.get_metadata_opt(&name).await.map_err(reading("the run's report"))?;
+    if there.is_some_and(|there| record_map::belongs(&there.metadata, &view.uid, &run.key).is_err()) {
+        let message = format!("A ConfigMap named {name} is there and not this run's.");
+        return Ok(Acted::Refused(Problem { reason: RunReason::NameCollision, message }));
+    }
     let apply = PatchParams::apply(FIELD_MANAGER).force();
     // The report first: once the record is there, the run counts as recorded.
-    maps.patch(&name, &apply, &Patch::Apply(&report)).await.map_err(writing("the run's report"))?;
+    let applied = maps.patch(&name, &apply, &Patch::Apply(&report)).await;
+    let applied = or_refused(applied, &format!("ConfigMap {name}")).map_err(writing("the run's report"))?;
+    if let Acted::Refused(_) = applied {
+        return Ok(applied);
+    }
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    if_absent(maps.create(&parameters, &map).await).map_err(writing("the run's record"))
+    let made = if_absent(maps.create(&parameters, &map).await);
+    or_refused(made, &format!("ConfigMap {}", run.name)).map_err(writing("the run's record"))
 }
 
 fn owner(view: &View, run: &CurrentRun) -> RecordOwner {
@@ -132,7 +175,7 @@ async fn delete_job(view: &View, name: &str, uid: &str, context: &Context) -> Re
 /// Deletes a ConfigMap where it is this resource's, and that very one.
 async fn delete_map(view: &View, name: &str, context: &Context) -> Result<(), Error> {
     let maps = Api::<ConfigMap>::namespaced(context.client.clone(), &view.namespace);
-    let Some(map) = maps.get_metadata_opt(name).await.map_err(crate::error::reading("an old record"))? else {
+    let Some(map) = maps.get_metadata_opt(name).await.map_err(reading("an old record"))? else {
         return Ok(());
     };
     let mut owners = map.metadata.owner_references.iter().flatten();

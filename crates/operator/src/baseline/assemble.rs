@@ -1,14 +1,17 @@
 //! The record of a run (pure): what the Job measured and what the operator read of the workloads.
 
 use jiff::{Timestamp, ToSpan as _};
-use plimsoll_analysis::record::{BaselineRecord, Cost, SCHEMA, Source, SourceReason, SourceState, Window};
+use plimsoll_analysis::record::{BaselineRecord, Cost, SCHEMA, Source, SourceState, Window};
 use plimsoll_api::baseline::CurrentRun;
 
 use super::validate::ValidBaseline;
 use super::view::{FactsRead, View};
+use crate::workloads::assemble::MAX_WORKLOADS;
 
 /// Name of the source whose facts the operator reads.
 pub const KUBERNETES: &str = "kubernetes";
+/// Name of the source that a Job reads.
+pub const PROMETHEUS: &str = "prometheus";
 
 /// The Job's record with the names of the run, which are ours to say, and the workloads' facts.
 #[must_use]
@@ -28,6 +31,9 @@ pub fn with_facts(
     if let Some(read) = facts {
         record.sources.push(source(read));
         record.kubernetes = Some(read.facts.clone());
+        if read.dropped > 0 {
+            record.truncated.insert("kubernetes.workloads".to_owned(), read.dropped);
+        }
     }
     record.settle();
     record
@@ -71,13 +77,19 @@ pub fn facts_only(
 fn source(read: &FactsRead) -> Source {
     let partial = !read.facts.unknown.is_empty();
     let message = read.facts.unknown.iter().map(|fact| format!("{}: {}", fact.fact, fact.message));
+    let dropped = (read.dropped > 0).then(|| {
+        format!(
+            "{} workloads beyond the {MAX_WORKLOADS} recorded match; narrow sources.workloads.selector",
+            read.dropped
+        )
+    });
     Source {
         name: KUBERNETES.to_owned(),
         state: if partial { SourceState::Partial } else { SourceState::Collected },
-        reason: partial.then_some(SourceReason::Forbidden),
+        reason: if partial { read.reason } else { None },
         message: partial.then(|| message.collect::<Vec<_>>().join("; ").chars().take(1024).collect()),
         duration_ms: Some(read.duration_ms),
         cost: Some(Cost { queries: Some(read.queries), bytes: None }),
-        warnings: Vec::new(),
+        warnings: dropped.into_iter().collect(),
     }
 }

@@ -5,7 +5,7 @@ use plimsoll_api::PerformanceBaselineStatus;
 use plimsoll_api::baseline::SourceStatus;
 use plimsoll_api::condition::{self, Said, types};
 
-use super::status::{Situation, cut, with_remedy};
+use super::bounds::{MAX_MESSAGE, cut, with_remedy};
 use super::view::View;
 use crate::job::state::Problem;
 use crate::reason::RunReason;
@@ -14,10 +14,23 @@ use crate::reason::RunReason;
 #[must_use]
 pub(crate) fn waiting_problem(view: &View) -> Option<Problem> {
     use strum::IntoEnumIterator as _;
-    let ready = condition::get(&view.status.conditions, types::RECONCILING)?;
-    let reason = RunReason::iter().find(|reason| reason.as_str() == ready.reason)?;
-    let message = ready.message.strip_suffix(reason.remedy()).unwrap_or(&ready.message).trim().to_owned();
+    let told = condition::get(&view.status.conditions, types::RECONCILING)?;
+    let reason = RunReason::iter().find(|reason| reason.as_str() == told.reason)?;
+    let message = told.message.strip_suffix(reason.remedy()).unwrap_or(&told.message).trim().to_owned();
     Some(Problem { reason, message })
+}
+
+/// What keeps a run, now.
+#[derive(Debug, Default)]
+pub(crate) struct Situation<'a> {
+    /// From starting.
+    pub(crate) blocked: Option<&'a Problem>,
+    /// From going on.
+    pub(crate) waiting: Option<&'a Problem>,
+}
+
+fn told(problem: &Problem) -> String {
+    with_remedy(&problem.message, problem.reason.remedy())
 }
 
 /// Sets every condition.
@@ -52,9 +65,6 @@ fn ready(view: &View, status: &PerformanceBaselineStatus, situation: &Situation<
         Err(_) => return no(RunReason::InvalidSpec.as_str(), invalid(view)),
         Ok(valid) => valid,
     };
-    if let Some(problem) = situation.blocked {
-        return no(problem.reason.as_str(), with_remedy(problem));
-    }
     let last = status.last_run.as_ref().filter(|run| run.spec_hash == valid.spec_hash);
     match last {
         Some(run) if run.complete => is_true(
@@ -66,11 +76,18 @@ fn ready(view: &View, status: &PerformanceBaselineStatus, situation: &Situation<
             run.reason.as_deref().unwrap_or("Incomplete"),
             run.message.clone().unwrap_or_else(|| format!("Run {} is not complete.", run.name)),
         ),
-        None => match (situation.waiting, &status.current_run) {
-            (Some(problem), _) => no(problem.reason.as_str(), with_remedy(problem)),
-            (None, Some(run)) => no("Collecting", format!("Run {} is the first for this spec.", run.name)),
-            (None, None) if valid.suspend => {
+        None => match (situation.blocked.or(situation.waiting), &status.current_run) {
+            (Some(problem), _) => no(problem.reason.as_str(), told(problem)),
+            (None, Some(run)) if run.spec_hash == valid.spec_hash && !run.finished => {
+                no("Collecting", format!("Run {} is the first for this spec.", run.name))
+            }
+            (None, _) if valid.suspend => {
                 no("Suspended", "No run was made for this spec, and spec.suspend is true.".to_owned())
+            }
+            (None, Some(run)) => {
+                let message =
+                    format!("Run {} is of the spec before the last edit; another follows it.", run.name);
+                no("Pending", message)
             }
             (None, None) => no("Pending", "No run was made for this spec yet.".to_owned()),
         },
@@ -81,7 +98,7 @@ fn reconciling(status: &PerformanceBaselineStatus, situation: &Situation<'_>) ->
     match status.current_run.as_ref().filter(|run| !run.finished) {
         Some(run) => {
             let (reason, message) = match situation.waiting {
-                Some(problem) => (problem.reason.as_str(), with_remedy(problem)),
+                Some(problem) => (problem.reason.as_str(), told(problem)),
                 None => {
                     ("Collecting", format!("Run {} ({}), attempt {}.", run.name, run.trigger, run.attempt))
                 }
@@ -98,11 +115,11 @@ fn stalled(view: &View, status: &PerformanceBaselineStatus, situation: &Situatio
     let Ok(valid) = &view.valid else {
         return yes(RunReason::InvalidSpec.as_str(), invalid(view));
     };
-    // A pod that no node takes may find one when the cluster grows by itself.
+    // What may pass needs nobody: a pod that no node takes finds one when the cluster grows by itself.
     let waits_for_a_person =
-        situation.waiting.filter(|problem| problem.reason != RunReason::Unschedulable).or(situation.blocked);
+        situation.waiting.filter(|problem| !problem.reason.is_transient()).or(situation.blocked);
     if let Some(problem) = waits_for_a_person {
-        return yes(problem.reason.as_str(), with_remedy(problem));
+        return yes(problem.reason.as_str(), told(problem));
     }
     if status.current_run.as_ref().is_some_and(|run| !run.finished) {
         return no();
@@ -146,5 +163,5 @@ fn sources_available(status: &PerformanceBaselineStatus) -> Option<Said> {
 
 fn invalid(view: &View) -> String {
     let errors = view.valid.as_ref().err().map(Vec::as_slice).unwrap_or_default();
-    cut(&errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    cut(&errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), MAX_MESSAGE)
 }

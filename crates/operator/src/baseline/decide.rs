@@ -10,12 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_analysis::request::KeyRef;
 use plimsoll_api::baseline::CurrentRun;
+use serde_json::json;
 
 use super::advance::advance;
+use super::slots;
 use super::validate::{RunNames, ValidBaseline};
 use super::view::{Guard, Leftover, Observed, StoredRecord, View};
 use crate::job::build::request_hash;
-use crate::job::state::Problem;
+use crate::job::state::{Problem, WORKLOADS};
 use crate::reason::RunReason;
 use crate::run_key::{Trigger, run_key, run_name};
 
@@ -23,8 +25,8 @@ use crate::run_key::{Trigger, run_key, run_name};
 const HELD_OPEN: Duration = Duration::from_secs(20);
 /// How soon to look again at a run that does not go on, or at a Job that is ending.
 pub(crate) const SOON: Duration = Duration::from_secs(3);
-/// How soon to look again whether a missing policy was installed.
-const BLOCKED: Duration = Duration::from_secs(30);
+/// How soon to look again whether a missing policy was installed, or whether what was refused is allowed now.
+pub(crate) const BLOCKED: Duration = Duration::from_secs(30);
 /// How soon to look again at a resource at rest.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -118,10 +120,34 @@ pub fn due(view: &View, now: Timestamp) -> Option<Trigger> {
     {
         return Some(Trigger::Retry { attempt: retry.attempts, of: last.name.clone() });
     }
-    let slot = valid.schedule.as_ref()?.latest_at(now)?;
-    // Slots before the schedule was first seen are nobody's: status counts from then on.
-    let answered = view.status.last_slot.as_ref()?.0;
-    (slot > answered).then_some(Trigger::Slot(slot))
+    slots::due(view, valid.schedule.as_ref()?, now).map(Trigger::Slot)
+}
+
+/// What starts the run that is due, as its key and status have it. A value of the annotation that comes back gets a
+/// number, so that nothing that is left of its earlier run is taken for the new one's.
+#[must_use]
+pub fn trigger_text(trigger: &Trigger, answered_before: u32) -> String {
+    match (trigger, answered_before) {
+        (Trigger::Request(_), 1..) => format!("{trigger}/{}", answered_before + 1),
+        _ => trigger.to_string(),
+    }
+}
+
+/// Key and name of the run that a trigger starts.
+#[must_use]
+pub fn run_of(view: &View, valid: &ValidBaseline, trigger: &str) -> (String, String) {
+    let key = run_key(&view.uid, &valid.spec_hash, trigger);
+    let name = run_name(&view.name, &key);
+    (key, name)
+}
+
+/// What a step comes to where the API server refuses its write.
+#[must_use]
+pub fn refused(problem: Problem) -> Step {
+    match problem.reason {
+        RunReason::NameCollision | RunReason::ResultInvalid => Step::Fail(problem),
+        _ => Step::Wait { job_uid: None, problem: Some(problem), wake: BLOCKED },
+    }
 }
 
 /// The next step.
@@ -148,9 +174,8 @@ fn begin(view: &View, valid: &ValidBaseline, trigger: &Trigger, observed: &Obser
     if let Some(problem) = policy_problem(valid, observed.guard.as_ref()) {
         return Step::Idle { wake: BLOCKED, blocked: Some(problem) };
     }
-    let text = trigger.to_string();
-    let key = run_key(&view.uid, &valid.spec_hash, &text);
-    let name = run_name(&view.name, &key);
+    let text = trigger_text(trigger, observed.answered_before);
+    let (key, name) = run_of(view, valid, &text);
     let request_hash =
         request(view, valid, &name, &key, observed.guard.as_ref()).map(|text| request_hash(&text));
     Step::Begin(Box::new(CurrentRun {
@@ -158,7 +183,7 @@ fn begin(view: &View, valid: &ValidBaseline, trigger: &Trigger, observed: &Obser
         key,
         trigger: text,
         spec_hash: valid.spec_hash.clone(),
-        started_at: Time(whole_second(now)),
+        started_at: Time(slots::whole_second(now)),
         request_hash,
         attempt: 1,
         request: view.pending_request().map(str::to_owned),
@@ -189,7 +214,12 @@ pub(crate) fn request(
     let names = RunNames { name: &view.name, namespace: &view.namespace, uid: &view.uid, run, run_key };
     let forbidden = guard.map(|guard| guard.forbidden_addresses.as_slice()).unwrap_or_default();
     let request = valid.request(names, forbidden);
-    Some(serde_json::to_string(&request).expect("a request has only string keys"))
+    let mut request = serde_json::to_value(request).expect("a request has only string keys");
+    // Not for the Job: the spec may be edited while it runs, and its run reads what its own spec named.
+    if let Some(selector) = &valid.workloads {
+        request[WORKLOADS] = json!(selector);
+    }
+    Some(request.to_string())
 }
 
 fn clean_up(view: &View, observed: &Observed, now: Timestamp) -> Step {
@@ -243,10 +273,6 @@ fn rest(view: &View, now: Timestamp) -> Duration {
     .min(IDLE)
 }
 
-fn whole_second(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
 impl Step {
     /// Whether to look again at once, and otherwise when.
     #[must_use]
@@ -258,3 +284,7 @@ impl Step {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -3,10 +3,12 @@
 pub mod act;
 pub mod advance;
 pub mod assemble;
+pub mod bounds;
 pub mod conditions;
 pub mod decide;
 pub mod events;
 pub mod observe;
+pub mod slots;
 pub mod spec_hash;
 pub mod status;
 pub mod validate;
@@ -21,6 +23,7 @@ use crate::apply::apply_status;
 use crate::context::Context;
 use crate::error::{Error, reading, writing};
 use crate::metrics::RunLabels;
+use act::Acted;
 use decide::{Step, due};
 use view::{KIND, View};
 
@@ -61,7 +64,10 @@ pub async fn reconcile(cached: &PerformanceBaseline, context: &Context) -> Resul
         let observed = observe::observe(&view, context, now).await?;
         let step = decide::decide(&view, &observed, now);
         tracing::debug!(?step, namespace = view.namespace, name = view.name, "step");
-        act::act(&view, &step, context).await?;
+        let step = match act::act(&view, &step, context).await? {
+            Acted::Done => step,
+            Acted::Refused(problem) => decide::refused(problem),
+        };
         let status = status::next_status(&view, &step, now);
         let wrote_status = !view.deleting && status != view.status;
         changed |= wrote_status || matches!(step, Step::CreateJob { .. } | Step::Record(_));

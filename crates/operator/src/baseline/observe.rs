@@ -7,21 +7,28 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Api;
 use kube::api::{ListParams, LogParams};
-use plimsoll_analysis::frame::{self, Envelope, FrameError, MAX_FRAME_BYTES};
+use plimsoll_analysis::frame::{self, FrameError, MAX_FRAME_BYTES};
 use plimsoll_analysis::job::{CONTAINER, MAX_LOG_BYTES};
 use plimsoll_api::baseline::CurrentRun;
 use plimsoll_api::{KIND_LABEL, OWNER_LABEL};
 
-use super::decide::due;
-use super::view::{FactsRead, Guard, JobSeen, KIND, Leftover, Observed, RecordSeen, StoredRecord, View};
+use super::decide::{due, run_of, trigger_text};
+use super::view::{
+    FactsRead, Guard, JobSeen, KIND, Leftover, LogSeen, Observed, RecordSeen, StoredRecord, View,
+};
 use crate::context::Context;
 use crate::error::{Error, reading};
 use crate::job::build::{JOB_UID_LABEL, run_labels};
 use crate::job::state::{self, Expected, Progress};
 use crate::record_map;
+use crate::run_key::Trigger;
 use crate::workloads;
+
+/// Most earlier answers to one value of the annotation that are looked for.
+const MAX_ANSWERED: u32 = 50;
 
 /// Reads what the next step depends on.
 ///
@@ -30,8 +37,9 @@ use crate::workloads;
 pub async fn observe(view: &View, context: &Context, now: Timestamp) -> Result<Observed, Error> {
     let mut observed = Observed { nonce: nonce(), ..Observed::default() };
     let Some(run) = view.run() else {
-        if due(view, now).is_some() {
+        if let Some(trigger) = due(view, now) {
             observed.guard = Some(guard(view, context).await?);
+            observed.answered_before = answered_before(view, &trigger, context).await?;
         }
         return Ok(observed);
     };
@@ -44,20 +52,40 @@ pub async fn observe(view: &View, context: &Context, now: Timestamp) -> Result<O
         return Ok(observed);
     }
     if run.request_hash.is_none() {
-        observed.facts = facts(view, true, context).await?;
+        let named = view.spec.sources.workloads.as_ref().map(|source| &source.selector);
+        observed.facts = facts(view, named, true, context).await?;
         return Ok(observed);
     }
     observed.job = job(view, run, context, now).await?;
     match &observed.job {
         JobSeen::Absent => observed.guard = Some(guard(view, context).await?),
-        JobSeen::Ours { log: Some(Ok(envelope)), .. } => {
+        JobSeen::Ours { job, log: LogSeen::Read(Ok(envelope)), .. } => {
             let measured = envelope.record.infrastructure_metrics.as_ref();
             let measured = measured.is_some_and(|metrics| metrics.cpu_usage_by_pod.is_some());
-            observed.facts = facts(view, !measured, context).await?;
+            observed.facts = facts(view, job.workloads.as_ref(), !measured, context).await?;
         }
         _ => {}
     }
     Ok(observed)
+}
+
+/// How often the value of the annotation was answered before, as far as a Job or ConfigMap is left of it. Without
+/// this a value that comes back would be answered by what an earlier run has left.
+async fn answered_before(view: &View, trigger: &Trigger, context: &Context) -> Result<u32, Error> {
+    let (Trigger::Request(_), Ok(valid)) = (trigger, &view.valid) else { return Ok(0) };
+    let jobs = Api::<Job>::namespaced(context.client.clone(), &view.namespace);
+    let maps = Api::<ConfigMap>::namespaced(context.client.clone(), &view.namespace);
+    let mut before = 0;
+    while before < MAX_ANSWERED {
+        let (_, name) = run_of(view, valid, &trigger_text(trigger, before));
+        let is_left = jobs.get_metadata_opt(&name).await.map_err(reading("an earlier Job"))?.is_some()
+            || maps.get_metadata_opt(&name).await.map_err(reading("an earlier record"))?.is_some();
+        if !is_left {
+            break;
+        }
+        before += 1;
+    }
+    Ok(before)
 }
 
 /// 128 bits from the system's generator, as 32 hexadecimal digits.
@@ -136,7 +164,7 @@ async fn record(view: &View, run: &CurrentRun, context: &Context) -> Result<Reco
     Ok(match stored {
         Ok((record, sha256)) => RecordSeen::Ours(Box::new(StoredRecord { record, sha256 })),
         Err(record_map::RecordError::Foreign(why)) => RecordSeen::Foreign(why),
-        Err(_) => RecordSeen::Foreign("it holds no readable record"),
+        Err(_) => RecordSeen::Unreadable,
     })
 }
 
@@ -165,9 +193,9 @@ async fn job(view: &View, run: &CurrentRun, context: &Context, now: Timestamp) -
     let progress = state::progress(&job, &pods, &events);
     let log = match &progress {
         Progress::Ended(ended) => log(view, run, &ours, &ended.pod, context).await?,
-        _ => None,
+        _ => LogSeen::NotRead,
     };
-    Ok(JobSeen::Ours { job: ours, progress, log })
+    Ok(JobSeen::Ours { job: Box::new(ours), progress, log })
 }
 
 async fn events(view: &View, job_uid: &str, context: &Context) -> Result<Vec<Event>, Error> {
@@ -176,14 +204,14 @@ async fn events(view: &View, job_uid: &str, context: &Context) -> Result<Vec<Eve
     Ok(events.list(&about).await.map_err(reading("the events of the run's Job"))?.items)
 }
 
-/// The frame of a log; `None` where the log is gone.
+/// What the log of the run's container holds.
 async fn log(
     view: &View,
     run: &CurrentRun,
     job: &state::OurJob,
     pod: &str,
     context: &Context,
-) -> Result<Option<Result<Box<Envelope>, FrameError>>, Error> {
+) -> Result<LogSeen, Error> {
     let pods = Api::<Pod>::namespaced(context.client.clone(), &view.namespace);
     let bytes = i64::try_from(MAX_FRAME_BYTES + MAX_LOG_BYTES + 64 * 1024).unwrap_or(i64::MAX);
     let parameters =
@@ -191,24 +219,29 @@ async fn log(
     let text = match pods.logs(pod, &parameters).await {
         Ok(text) => text,
         // The pod is gone, or its node no longer has the log.
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => return Ok(None),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => return Ok(LogSeen::Gone),
+        // The API server asks the kubelet, whose node may be gone for good.
+        Err(kube::Error::Api(status)) if status.code >= 500 => return Ok(LogSeen::Unavailable(status.code)),
+        // What our process prints is ASCII.
+        Err(kube::Error::FromUtf8(_)) => {
+            return Ok(LogSeen::Read(Err(FrameError::Malformed("not UTF-8".to_owned()))));
+        }
         Err(source) => return Err(reading("the log of the run's pod")(source)),
     };
     let expected =
         frame::Expected { nonce: &job.nonce, uid: &view.uid, run_key: &run.key, job_uid: &job.uid };
-    Ok(Some(frame::decode(&text, &expected).map(Box::new)))
+    Ok(LogSeen::Read(frame::decode(&text, &expected).map(Box::new)))
 }
 
-async fn facts(view: &View, with_usage: bool, context: &Context) -> Result<Option<FactsRead>, Error> {
-    let Some(source) = &view.spec.sources.workloads else { return Ok(None) };
-    let facts = workloads::read::read(
-        &context.client,
-        &view.namespace,
-        &source.selector,
-        with_usage,
-        &*context.clock,
-    )
-    .await;
+async fn facts(
+    view: &View,
+    selector: Option<&LabelSelector>,
+    with_usage: bool,
+    context: &Context,
+) -> Result<Option<FactsRead>, Error> {
+    let Some(selector) = selector else { return Ok(None) };
+    let facts =
+        workloads::read::read(&context.client, &view.namespace, selector, with_usage, &*context.clock).await;
     facts.map(Some).map_err(reading("the workloads"))
 }
 

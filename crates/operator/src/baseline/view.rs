@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
 use plimsoll_analysis::frame::{Envelope, FrameError};
-use plimsoll_analysis::record::{BaselineRecord, KubernetesFacts};
+use plimsoll_analysis::record::{BaselineRecord, KubernetesFacts, SourceReason};
 use plimsoll_api::baseline::CurrentRun;
 use plimsoll_api::{PerformanceBaseline, PerformanceBaselineSpec, PerformanceBaselineStatus, RUN_ANNOTATION};
 
@@ -13,8 +13,8 @@ use crate::job::state::{OurJob, Progress};
 
 /// Kind of the resource in lower case, as labels and metrics name it.
 pub const KIND: &str = "performancebaseline";
-/// Most characters of the run annotation that count.
-const MAX_REQUEST_CHARACTERS: usize = 256;
+/// Most bytes of the run annotation that count: status holds the value up to three times.
+const MAX_REQUEST_BYTES: usize = 128;
 
 /// The resource as it was read.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct View {
     pub generation: i64,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// Value of the run annotation, at most 256 characters.
+    /// Value of the run annotation, at most 128 bytes.
     pub requested: Option<String>,
     /// Its spec.
     pub spec: PerformanceBaselineSpec,
@@ -57,7 +57,7 @@ impl View {
             generation: meta.generation.unwrap_or(0),
             deleting: meta.deletion_timestamp.is_some(),
             requested: requested
-                .map(|value| value.chars().take(MAX_REQUEST_CHARACTERS).collect::<String>())
+                .map(|value| value[..value.floor_char_boundary(MAX_REQUEST_BYTES)].to_owned())
                 .filter(|value| !value.is_empty()),
             spec: baseline.spec.clone(),
             valid: validate(&baseline.spec, now),
@@ -94,6 +94,8 @@ pub struct Observed {
     pub leftovers: Vec<Leftover>,
     /// A delimiter, should a Job be made.
     pub nonce: String,
+    /// How often the value of the run annotation that is due was answered before, as far as anything is left of it.
+    pub answered_before: u32,
 }
 
 /// What must be known before a Job is made.
@@ -118,12 +120,26 @@ pub enum JobSeen {
     /// It is this run's.
     Ours {
         /// The Job.
-        job: OurJob,
+        job: Box<OurJob>,
         /// How far its pod is.
         progress: Progress,
-        /// What its log holds, where its container has ended; `None` where the log is gone.
-        log: Option<Result<Box<Envelope>, FrameError>>,
+        /// What its log holds, where its container has ended.
+        log: LogSeen,
     },
+}
+
+/// The log of the run's container.
+#[derive(Debug, Default)]
+pub enum LogSeen {
+    /// Not read: the container has not ended.
+    #[default]
+    NotRead,
+    /// Gone, with its pod or its node.
+    Gone,
+    /// The API server could not read it now, and answered with this code.
+    Unavailable(u16),
+    /// What it holds.
+    Read(Result<Box<Envelope>, FrameError>),
 }
 
 /// The ConfigMap that has the run's name.
@@ -136,6 +152,8 @@ pub enum RecordSeen {
     Absent,
     /// It is not this run's.
     Foreign(&'static str),
+    /// It is this run's, and holds no record.
+    Unreadable,
     /// It is this run's.
     Ours(Box<StoredRecord>),
 }
@@ -158,6 +176,10 @@ pub struct FactsRead {
     pub duration_ms: u64,
     /// Requests to the API server.
     pub queries: u64,
+    /// Why not all of them were read.
+    pub reason: Option<SourceReason>,
+    /// How many workloads were left out, beyond those that are recorded.
+    pub dropped: u64,
 }
 
 /// A Job of this resource, while cleaning up.

@@ -1,12 +1,18 @@
 //! What the Job of a run says about it. Pure: reads happen in `observe`.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
-use plimsoll_analysis::job::CONTAINER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use plimsoll_analysis::job::{CONTAINER, ENV_REQUEST};
 use plimsoll_api::{ATTEMPT_ANNOTATION, NONCE_ANNOTATION, REQUEST_HASH_ANNOTATION, RUN_KEY_ANNOTATION};
 
 use crate::reason::RunReason;
+
+/// How long after a Job's deadline its end is waited for.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(120);
+/// Key of a request that holds the selector of the workloads: they are read by the operator, and not by the Job.
+pub const WORKLOADS: &str = "workloads";
 
 /// What a Job must say to be this run's.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +26,7 @@ pub struct Expected<'a> {
 }
 
 /// A Job that is this run's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OurJob {
     /// Its UID.
     pub uid: String,
@@ -28,10 +34,17 @@ pub struct OurJob {
     pub nonce: String,
     /// Which attempt it is.
     pub attempt: i32,
-    /// Whether it is being deleted.
-    pub deleting: bool,
+    /// Since when it is being deleted.
+    pub deleting_since: Option<Timestamp>,
     /// Whether it is Complete or Failed.
     pub finished: bool,
+    /// When it was made, by the API server's clock.
+    pub created: Option<Timestamp>,
+    /// How long after it was made its own deadline and some patience have passed, so that nobody will end it any
+    /// more; `None` for a Job whose time does not run, since it is suspended.
+    pub lifetime: Option<SignedDuration>,
+    /// The workloads that its request names.
+    pub workloads: Option<LabelSelector>,
 }
 
 /// Something to say about a run that does not go on.
@@ -90,9 +103,31 @@ pub fn adopt(job: &Job, expected: &Expected<'_>) -> Result<OurJob, &'static str>
         uid: meta.uid.clone().unwrap_or_default(),
         nonce: annotation(NONCE_ANNOTATION).unwrap_or_default().to_owned(),
         attempt: annotation(ATTEMPT_ANNOTATION).and_then(|text| text.parse().ok()).unwrap_or(1),
-        deleting: meta.deletion_timestamp.is_some(),
+        deleting_since: meta.deletion_timestamp.as_ref().map(|time| time.0),
         finished: is_finished(job),
+        created: meta.creation_timestamp.as_ref().map(|time| time.0),
+        lifetime: lifetime(job),
+        workloads: requested_workloads(job),
     })
+}
+
+/// A Job's controller ends it at its deadline, but waits for the kubelet of a node that is lost.
+fn lifetime(job: &Job) -> Option<SignedDuration> {
+    let deadline = job.spec.as_ref()?.active_deadline_seconds?;
+    (!is_suspended(job)).then(|| SignedDuration::from_secs(deadline.clamp(0, 1_000_000)) + PATIENCE)
+}
+
+/// The spec may have been edited since: what a run reads stands in its own request.
+fn requested_workloads(job: &Job) -> Option<LabelSelector> {
+    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+    let ours = pod.containers.iter().find(|container| container.name == CONTAINER)?;
+    let variable = ours.env.iter().flatten().find(|variable| variable.name == ENV_REQUEST)?;
+    let request: serde_json::Value = serde_json::from_str(variable.value.as_deref()?).ok()?;
+    serde_json::from_value(request.get(WORKLOADS)?.clone()).ok()
+}
+
+fn is_suspended(job: &Job) -> bool {
+    job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true))
 }
 
 /// How far the run is, from its Job, the Job's pods, and the Events of a Job without a pod.
@@ -115,6 +150,10 @@ pub fn progress(job: &Job, pods: &[Pod], events: &[Event]) -> Progress {
             reason: RunReason::ResultLost,
             message: "The Job is complete and its pod is gone.".to_owned(),
         }),
+        None if is_suspended(job) => Progress::Waiting(Some(Problem {
+            reason: RunReason::JobSuspended,
+            message: "The run's Job is suspended.".to_owned(),
+        })),
         None => Progress::Waiting(refusal(events)),
     }
 }
@@ -154,7 +193,7 @@ fn job_failure(reason: &str, message: &str) -> Problem {
         },
         _ => Problem {
             reason: RunReason::ResultLost,
-            message: format!("The Job failed and its pod is gone: {message}"),
+            message: format!("The Job failed and its pod is gone: {}", cut(message)),
         },
     }
 }
@@ -166,12 +205,20 @@ fn refusal(events: &[Event]) -> Option<Problem> {
         .filter(|event| event.reason.as_deref() == Some("FailedCreate"))
         .max_by_key(|event| event.last_timestamp.clone().map(|time| time.0))?;
     let message = newest.message.clone().unwrap_or_default();
-    let reason = if message.contains("exceeded quota") || message.contains("failed quota") {
+    Some(Problem {
+        reason: refusal_reason(&message),
+        message: format!("The Job's pod is refused: {}", cut(&message)),
+    })
+}
+
+/// Whether a quota or another rule refuses an object, as the API server's message says.
+#[must_use]
+pub fn refusal_reason(message: &str) -> RunReason {
+    if message.contains("exceeded quota") || message.contains("failed quota") {
         RunReason::QuotaExceeded
     } else {
         RunReason::PodRefused
-    };
-    Some(Problem { reason, message: format!("The Job's pod is refused: {message}") })
+    }
 }
 
 fn of_pod(pod: &Pod) -> Progress {
@@ -190,7 +237,10 @@ fn of_pod(pod: &Pod) -> Progress {
             Some("NodeAffinity" | "OutOfcpu" | "OutOfmemory" | "OutOfpods") => RunReason::Unschedulable,
             _ => RunReason::ResultLost,
         };
-        return Progress::Over(Problem { reason, message: format!("The run's pod failed: {message}") });
+        return Progress::Over(Problem {
+            reason,
+            message: format!("The run's pod failed: {}", cut(&message)),
+        });
     }
     if state.is_some_and(|state| state.running.is_some()) {
         return Progress::Running;
@@ -259,8 +309,9 @@ fn waiting(pod: &Pod, ours: Option<&ContainerStatus>) -> Option<Problem> {
     })
 }
 
-/// Text of others, bounded.
-fn cut(text: &str) -> String {
+/// Text of others, bounded and without control characters.
+#[must_use]
+pub fn cut(text: &str) -> String {
     text.chars().filter(|character| !character.is_control() || *character == ' ').take(500).collect()
 }
 

@@ -40,23 +40,15 @@ pub struct Read {
     pub unknown: Vec<UnknownFact>,
 }
 
-/// The facts, workloads by kind and name.
+/// The facts, workloads by kind and name, and how many workloads are left out beyond the 50 that are recorded.
 #[must_use]
-pub fn facts(read: &Read) -> KubernetesFacts {
+pub fn facts(read: &Read) -> (KubernetesFacts, u64) {
     let mut sources = sources(read);
     sources.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-    let mut unknown = read.unknown.clone();
-    if sources.len() > MAX_WORKLOADS {
-        unknown.push(UnknownFact {
-            fact: "workloads".to_owned(),
-            message: format!(
-                "{} match the selector and {MAX_WORKLOADS} are recorded; narrow sources.workloads.selector",
-                sources.len()
-            ),
-        });
-        sources.truncate(MAX_WORKLOADS);
-    }
-    KubernetesFacts { workloads: sources.iter().map(|source| workload(source, read)).collect(), unknown }
+    let dropped = sources.len().saturating_sub(MAX_WORKLOADS) as u64;
+    sources.truncate(MAX_WORKLOADS);
+    let workloads = sources.iter().map(|source| workload(source, read)).collect();
+    (KubernetesFacts { workloads, unknown: read.unknown.clone() }, dropped)
 }
 
 /// What the three kinds of workloads have in common.
@@ -268,3 +260,7 @@ fn usage(metrics: &[DynamicObject], pods: &[&Pod]) -> Option<Usage> {
     }
     (usage.pods > 0).then_some(usage)
 }
+
+#[cfg(test)]
+#[path = "assemble_tests.rs"]
+mod tests;

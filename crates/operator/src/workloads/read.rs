@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{ApiResource, DynamicObject, ListParams, ObjectList};
 use kube::core::{NamespaceResourceScope, Resource, Selector};
 use kube::{Api, Client};
-use plimsoll_analysis::record::UnknownFact;
+use plimsoll_analysis::record::{SourceReason, UnknownFact};
 use serde::de::DeserializeOwned;
 
 use super::assemble::{Read, facts};
@@ -31,7 +31,7 @@ pub async fn read(
     clock: &(dyn Fn() -> Timestamp + Send + Sync),
 ) -> Result<FactsRead, kube::Error> {
     let start = clock();
-    let mut reader = Reader { client, namespace, unknown: Vec::new(), queries: 0 };
+    let mut reader = Reader { client, namespace, unknown: Vec::new(), reason: None, queries: 0 };
     let labels =
         Selector::try_from(selector.clone()).map(|selector| selector.to_string()).unwrap_or_default();
     let deployments = reader.list::<Deployment>("apps", "deployments", Some(&labels)).await?;
@@ -41,10 +41,13 @@ pub async fn read(
     let autoscalers =
         reader.list::<HorizontalPodAutoscaler>("autoscaling", "horizontalpodautoscalers", None).await?;
     let usage = if with_usage { reader.usage().await? } else { None };
-    let Reader { unknown, queries, .. } = reader;
+    let Reader { unknown, reason, queries, .. } = reader;
     let read = Read { deployments, stateful_sets, daemon_sets, pods, autoscalers, usage, unknown };
+    let (facts, dropped) = facts(&read);
     Ok(FactsRead {
-        facts: facts(&read),
+        facts,
+        reason,
+        dropped,
         duration_ms: u64::try_from(clock().duration_since(start).as_millis()).unwrap_or(0),
         queries,
     })
@@ -54,6 +57,8 @@ struct Reader<'a> {
     client: &'a Client,
     namespace: &'a str,
     unknown: Vec<UnknownFact>,
+    /// Why the first of them could not be read.
+    reason: Option<SourceReason>,
     queries: u64,
 }
 
@@ -110,7 +115,12 @@ impl Reader<'_> {
             };
             objects.extend(page.items);
             token = page.metadata.continue_.filter(|token| !token.is_empty());
-            if token.is_none() || objects.len() >= MAX_OBJECTS {
+            if token.is_none() {
+                return Ok(Some(objects));
+            }
+            if objects.len() >= MAX_OBJECTS {
+                let message = format!("there are more than the {MAX_OBJECTS} that are read");
+                self.note(plural, SourceReason::BadAnswer, message);
                 return Ok(Some(objects));
             }
         }
@@ -120,17 +130,29 @@ impl Reader<'_> {
     fn missing(&mut self, error: kube::Error, group: &str, plural: &str) -> Result<(), kube::Error> {
         let kube::Error::Api(status) = &error else { return Err(error) };
         let fact = if group == "metrics.k8s.io" { "usage" } else { plural };
-        let message = match status.code {
-            403 => format!(
-                "not allowed; add to the operator's role: apiGroups [\"{group}\"], resources [\"{plural}\"], verbs [\"list\"]"
-            ),
+        match status.code {
+            403 => {
+                let message = format!(
+                    "not allowed; add to the operator's role: apiGroups [\"{group}\"], resources [\"{plural}\"], verbs [\"list\"]"
+                );
+                self.note(fact, SourceReason::Forbidden, message);
+            }
+            404 if group == "metrics.k8s.io" => {
+                let message = "the cluster has no metrics.k8s.io API; install metrics-server".to_owned();
+                self.note(fact, SourceReason::ExtensionMissing, message);
+            }
             // An aggregated API whose server is away answers 503.
-            404 | 503 if group == "metrics.k8s.io" => {
-                "the cluster has no working metrics.k8s.io API; install metrics-server".to_owned()
+            503 if group == "metrics.k8s.io" => {
+                let message = "the metrics.k8s.io API does not answer; look at metrics-server".to_owned();
+                self.note(fact, SourceReason::Unavailable, message);
             }
             _ => return Err(error),
-        };
-        self.unknown.push(UnknownFact { fact: fact.to_owned(), message });
+        }
         Ok(())
+    }
+
+    fn note(&mut self, fact: &str, reason: SourceReason, message: String) {
+        self.reason.get_or_insert(reason);
+        self.unknown.push(UnknownFact { fact: fact.to_owned(), message });
     }
 }

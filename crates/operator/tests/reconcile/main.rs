@@ -8,5 +8,7 @@
 
 mod crash;
 mod failures;
+mod hazards;
 mod runs;
 mod stage;
+mod truth;
