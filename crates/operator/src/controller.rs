@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller};
@@ -45,8 +45,16 @@ pub async fn run(
     };
     let (reader, writer) = reflector::store();
     // Reflected before it is filtered, so that the cache still sees every change of status.
+    let mut synced = Some(synced);
     let stream = watcher(baselines, watcher::Config::default())
         .default_backoff()
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone)
+                && let Some(synced) = synced.take()
+            {
+                synced();
+            }
+        })
         .modify(|baseline| baseline.managed_fields_mut().clear())
         .reflect(writer)
         .applied_objects()
@@ -56,12 +64,6 @@ pub async fn run(
         );
     let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
     let shared = Arc::new(Shared { context, failures: Mutex::default() });
-    let ready = reader.clone();
-    tokio::spawn(async move {
-        if ready.wait_until_ready().await.is_ok() {
-            synced();
-        }
-    });
     Controller::for_stream(stream, reader)
         .owns(jobs, ours)
         .with_config(Config::default().concurrency(concurrency).debounce(Duration::from_millis(100)))

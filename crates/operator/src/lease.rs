@@ -12,6 +12,9 @@ const DURATION: u64 = 30;
 /// How long before its end it is renewed, seconds.
 const GRACE: u64 = 10;
 
+/// How long giving it back may take.
+const RELEASE_WITHIN: Duration = Duration::from_secs(3);
+
 /// Why this process no longer leads, or never did.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
@@ -72,21 +75,25 @@ impl Lease {
         }
     }
 
-    /// Keeps the lease until this process is told to stop, and gives it back then.
+    /// Keeps the lease until this process is told to stop.
     ///
     /// # Errors
     /// [`LeaseError`] where it is lost; the process must end, since another may lead.
     pub async fn hold(&self, stop: &CancellationToken) -> Result<(), LeaseError> {
         loop {
             tokio::select! {
-                () = stop.cancelled() => {
-                    if let Err(error) = self.manager.release().await {
-                        tracing::warn!(%error, "the Lease could not be given back; it expires by itself");
-                    }
-                    return Ok(());
-                }
+                () = stop.cancelled() => return Ok(()),
                 led = self.changed() => if !led? { return Err(LeaseError::Taken { name: self.name.clone() }) },
             }
+        }
+    }
+
+    /// Gives the lease back, where this process holds it, so that the next one need not wait until it expires.
+    pub async fn release(&self) {
+        match tokio::time::timeout(RELEASE_WITHIN, self.manager.release()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the Lease could not be given back; it expires by itself"),
+            Err(_) => tracing::warn!("the Lease could not be given back in time; it expires by itself"),
         }
     }
 

@@ -54,35 +54,38 @@ pub async fn run(args: OperatorArgs) -> Result<()> {
         events: Publisher::new(client, Some(args.identity.clone())),
         metrics: metrics.clone(),
     };
-    let controllers = controllers(&context, &served, args.concurrency, &stop);
-    tokio::pin!(controllers);
-    let held = lease.hold(&stop);
-    tokio::pin!(held);
+    let mut controllers = tokio::spawn(controllers(context, served, args.concurrency, stop.clone()));
     let result = tokio::select! {
-        held = &mut held => held.map_err(anyhow::Error::from),
-        () = &mut controllers => if stop.is_cancelled() { Ok(()) } else { bail!("the controllers ended by themselves") },
+        held = lease.hold(&stop) => held.map_err(anyhow::Error::from),
         served = admin => served.context("serve /livez")?.context("serve /livez, /readyz and /metrics"),
+        ended = &mut controllers => ended.context("run the controllers"),
     };
+    let told = stop.is_cancelled();
     health.set_ready(false);
     metrics.leader.set(0);
     stop.cancel();
-    if result.is_ok() && tokio::time::timeout(STOP_WITHIN, controllers).await.is_err() {
+    if !controllers.is_finished() && tokio::time::timeout(STOP_WITHIN, &mut controllers).await.is_err() {
         tracing::warn!("reconciles did not end in time; what they were doing is taken up by the next start");
     }
+    // Given back last, so that the next process starts at once and never beside our own last writes.
+    lease.release().await;
     tracing::info!("stopped");
-    result
+    result?;
+    if told { Ok(()) } else { bail!("the operator ended by itself") }
 }
 
-async fn controllers(context: &Context, served: &[String], concurrency: u16, stop: &CancellationToken) {
-    let scopes: Vec<Option<&str>> =
-        if served.is_empty() { vec![None] } else { served.iter().map(|name| Some(name.as_str())).collect() };
-    join_all(scopes.into_iter().map(|scope| {
-        let shown = scope.unwrap_or("all").to_owned();
-        controller::run(context.clone(), scope, concurrency, stop.clone(), move || {
-            tracing::info!(namespace = shown, "watching");
-        })
-    }))
-    .await;
+async fn controllers(context: Context, served: Vec<String>, concurrency: u16, stop: CancellationToken) {
+    let scopes: Vec<Option<String>> =
+        if served.is_empty() { vec![None] } else { served.into_iter().map(Some).collect() };
+    let runs = scopes.into_iter().map(|scope| {
+        let (context, stop) = (context.clone(), stop.clone());
+        async move {
+            let shown = scope.clone().unwrap_or_else(|| "all".to_owned());
+            let synced = move || tracing::info!(namespace = shown, "watching");
+            controller::run(context, scope.as_deref(), concurrency, stop, synced).await;
+        }
+    });
+    join_all(runs).await;
 }
 
 fn settings(args: &OperatorArgs) -> Settings {
