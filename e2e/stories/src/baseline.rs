@@ -195,7 +195,11 @@ impl Story {
         Ok((run, pod))
     }
 
-    async fn running_pod(&self, run: &str) -> Result<Option<String>> {
+    /// The pod of a run that runs now.
+    ///
+    /// # Errors
+    /// The API server failed.
+    pub async fn running_pod(&self, run: &str) -> Result<Option<String>> {
         let pods = self.api::<Pod>().list(&of_run(run)).await?;
         let running = pods.items.into_iter().find(|pod| {
             pod.metadata.deletion_timestamp.is_none()

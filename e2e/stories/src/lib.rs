@@ -15,3 +15,4 @@ pub mod references;
 pub mod story;
 pub mod value;
 pub mod wait;
+pub mod workload;

@@ -4,6 +4,10 @@
 
 mod credentials;
 mod figures;
+mod forged;
 mod many;
+mod midrun;
 mod refused;
+mod schedule;
 mod unavailable;
+mod workloads;
