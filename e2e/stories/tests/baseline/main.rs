@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
+mod addresses;
+mod canaries;
 mod credentials;
 mod figures;
 mod forged;
+mod history;
 mod many;
 mod midrun;
 mod refused;
 mod schedule;
+mod traffic;
 mod unavailable;
 mod workloads;
