@@ -92,7 +92,9 @@ impl Lease {
     pub async fn release(&self) {
         match tokio::time::timeout(RELEASE_WITHIN, self.manager.release()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the Lease could not be given back; it expires by itself"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the Lease could not be given back; it expires by itself");
+            }
             Err(_) => tracing::warn!("the Lease could not be given back in time; it expires by itself"),
         }
     }

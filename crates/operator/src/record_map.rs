@@ -22,12 +22,19 @@ pub const RECORD_GZ: &str = "record.json.gz";
 pub const REPORT: &str = "report.md";
 /// Key of the judgement.
 pub const JUDGEMENT: &str = "judgement.json";
-/// Past this many bytes of JSON a record is compressed.
-const COMPRESS_PAST: usize = 700 * 1024;
-/// Past this many compressed bytes its lists are cut.
-const CUT_PAST: usize = 900 * 1024;
-/// Most bytes that a stored record may decompress to.
-const MAX_RECORD_BYTES: usize = 32 * 1024 * 1024;
+/// Bounds of a record in its ConfigMap, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Past this much JSON it is compressed.
+    compress_past: usize,
+    /// Past this much compressed its lists are cut.
+    cut_past: usize,
+    /// Most JSON that it may decompress to.
+    text: usize,
+}
+
+/// The API server takes 1 MiB of data.
+const BOUNDS: Bounds = Bounds { compress_past: 700 * 1024, cut_past: 900 * 1024, text: 32 * 1024 * 1024 };
 /// Most bytes of a report.
 const MAX_REPORT_BYTES: usize = 600 * 1024;
 
@@ -70,16 +77,20 @@ pub enum RecordError {
 /// # Errors
 /// [`RecordError::NoJson`] where a number is not finite, [`RecordError::TooLarge`] where nothing is left to cut.
 pub fn to_config_map(record: &BaselineRecord, names: &RecordOwner) -> Result<ConfigMap, RecordError> {
+    within(record, names, BOUNDS)
+}
+
+fn within(record: &BaselineRecord, names: &RecordOwner, bounds: Bounds) -> Result<ConfigMap, RecordError> {
     let no_json = |error: serde_json::Error| RecordError::NoJson(error.to_string());
     let mut text = serde_json::to_string_pretty(record).map_err(no_json)?;
     let mut data = None;
     let mut binary_data = None;
-    if text.len() <= COMPRESS_PAST {
+    if text.len() <= bounds.compress_past {
         data = Some(BTreeMap::from([(RECORD.to_owned(), text)]));
     } else {
         let mut compressed = compress(&text);
         let fits =
-            |text: &str, compressed: &[u8]| compressed.len() <= CUT_PAST && text.len() <= MAX_RECORD_BYTES;
+            |text: &str, compressed: &[u8]| compressed.len() <= bounds.cut_past && text.len() <= bounds.text;
         if !fits(&text, &compressed) {
             let mut value = serde_json::to_value(record).map_err(no_json)?;
             while !fits(&text, &compressed) {
@@ -212,7 +223,7 @@ fn compress(text: &str) -> Vec<u8> {
 fn decompress(bytes: &[u8]) -> Result<String, RecordError> {
     let mut text = String::new();
     GzDecoder::new(bytes)
-        .take(MAX_RECORD_BYTES as u64)
+        .take(BOUNDS.text as u64)
         .read_to_string(&mut text)
         .map_err(|_| RecordError::Unreadable)?;
     Ok(text)

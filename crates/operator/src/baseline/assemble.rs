@@ -1,7 +1,7 @@
 //! The record of a run (pure): what the Job measured and what the operator read of the workloads.
 
-use jiff::{Timestamp, ToSpan as _};
-use plimsoll_analysis::record::{BaselineRecord, Cost, SCHEMA, Source, SourceState, Window};
+use jiff::Timestamp;
+use plimsoll_analysis::record::{BaselineRecord, Cost, RecordNames, SCHEMA, Source, SourceState};
 use plimsoll_api::baseline::CurrentRun;
 
 use super::validate::ValidBaseline;
@@ -48,29 +48,9 @@ pub fn facts_only(
     facts: &FactsRead,
     now: Timestamp,
 ) -> BaselineRecord {
-    let seconds = i64::try_from(valid.window_seconds).unwrap_or(i64::MAX);
-    let from = now.checked_sub(seconds.seconds()).unwrap_or(Timestamp::MIN);
-    #[expect(clippy::cast_precision_loss, reason = "a window is at most 92 days")]
-    let period_days = valid.window_seconds as f64 / 86_400.0;
-    let record = BaselineRecord {
-        schema: SCHEMA.to_owned(),
-        name: view.name.clone(),
-        namespace: view.namespace.clone(),
-        run: run.name.clone(),
-        run_key: run.key.clone(),
-        collection_date: now,
-        period_days,
-        window: Window { from, to: now },
-        complete: false,
-        sources: Vec::new(),
-        web_metrics: None,
-        api_metrics: None,
-        infrastructure_metrics: None,
-        kubernetes: None,
-        custom_metrics: None,
-        basis: std::collections::BTreeMap::new(),
-        truncated: std::collections::BTreeMap::new(),
-    };
+    let names =
+        RecordNames { name: &view.name, namespace: &view.namespace, run: &run.name, run_key: &run.key };
+    let record = BaselineRecord::empty(names, valid.window_seconds, now);
     with_facts(record, view, run, Some(facts))
 }
 

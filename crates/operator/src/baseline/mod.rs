@@ -108,3 +108,8 @@ async fn write_status(
     }
     Ok(written)
 }
+
+#[cfg(test)]
+mod world;
+#[cfg(test)]
+mod world_tests;

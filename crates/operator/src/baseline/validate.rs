@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_analysis::duration;
+use plimsoll_analysis::job::{MAX_REQUEST_BYTES, escape_for_environment};
 use plimsoll_analysis::promql::{check_matchers, check_query};
 use plimsoll_analysis::request::{
     self, ApiRequest, Auth, BaselineRequest, Header, HeaderValue, KeyKind, KeyRef, MetricRequest,
@@ -20,6 +21,8 @@ use plimsoll_api::common::{KeySelector, PrometheusAuth, PrometheusSource, TlsCli
 use super::spec_hash::spec_hash;
 use crate::schedule::Schedule;
 
+/// Most bytes of a spec in its Job's environment; names and addresses come besides.
+const MAX_SPEC_BYTES: usize = MAX_REQUEST_BYTES - 4 * 1024;
 /// Shortest and longest window.
 const WINDOW: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(92 * 86_400)];
 
@@ -98,6 +101,14 @@ impl ValidBaseline {
         }
     }
 
+    /// Bytes that the parts of a spec take in the request of its runs, as a Job's environment holds them.
+    fn request_bytes(&self) -> usize {
+        let names = RunNames { name: "", namespace: "", uid: "", run: "", run_key: "" };
+        let request = serde_json::to_string(&self.request(names, &[])).unwrap_or_default();
+        let workloads = serde_json::to_string(&self.workloads).unwrap_or_default();
+        escape_for_environment(&request).len() + escape_for_environment(&workloads).len()
+    }
+
     /// Whether a Secret is named anywhere.
     #[must_use]
     pub fn names_a_secret(&self) -> bool {
@@ -121,10 +132,11 @@ pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidB
     let api = spec.api.as_ref().map(|api| self::api(api, &mut errors));
     let metrics: Vec<MetricRequest> =
         spec.metrics.iter().enumerate().map(|(index, metric)| custom(index, metric, &mut errors)).collect();
+    sources(spec, &mut errors);
     if !errors.0.is_empty() {
         return Err(errors.0);
     }
-    Ok(ValidBaseline {
+    let valid = ValidBaseline {
         window_seconds,
         schedule,
         suspend: spec.suspend,
@@ -137,7 +149,32 @@ pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidB
         api,
         metrics,
         workloads: spec.sources.workloads.as_ref().map(|source| source.selector.clone()),
-    })
+    };
+    let bytes = valid.request_bytes();
+    if bytes > MAX_SPEC_BYTES {
+        let message = format!(
+            "it takes {bytes} bytes in its Job's environment, which holds {MAX_SPEC_BYTES}: shorten queries, matchers, headers or selectors"
+        );
+        return Err(vec![FieldError { path: "spec".to_owned(), message }]);
+    }
+    Ok(valid)
+}
+
+/// The API server's rules say the same; without them such a spec would start runs without an end.
+fn sources(spec: &PerformanceBaselineSpec, errors: &mut Errors) {
+    let has_prometheus = spec.sources.prometheus.is_some();
+    if !has_prometheus && spec.sources.workloads.is_none() {
+        errors.add("spec.sources", "at least one source is needed");
+    }
+    for (path, is_set) in [
+        ("spec.web", spec.web.is_some()),
+        ("spec.api", spec.api.is_some()),
+        ("spec.metrics", !spec.metrics.is_empty()),
+    ] {
+        if is_set && !has_prometheus {
+            errors.add(path, "this needs spec.sources.prometheus");
+        }
+    }
 }
 
 #[derive(Default)]

@@ -111,3 +111,28 @@ fn a_secret_is_seen_wherever_it_is_named() {
         assert!(valid.names_a_secret(), "{source}");
     }
 }
+
+#[test]
+fn a_spec_that_asks_nothing_or_of_nobody_is_refused() {
+    for (object, path) in [
+        (json!({"sources": {}}), "spec.sources"),
+        (json!({"sources": {"workloads": {"selector": {}}}, "web": {}}), "spec.web"),
+        (json!({"sources": {"workloads": {"selector": {}}}, "api": {}}), "spec.api"),
+    ] {
+        let errors = validate(&spec(object), now()).unwrap_err();
+        assert_eq!(errors.last().unwrap().path, path);
+    }
+}
+
+#[test]
+fn a_spec_that_no_environment_holds_is_refused() {
+    let metric = |index: usize| {
+        let query = format!("sum(up{{a=~\"{}\"}})", "é$".repeat(700));
+        json!({"name": format!("m{index}"), "query": query, "unit": "Count"})
+    };
+    let few = json!({"metrics": (0..5).map(metric).collect::<Vec<_>>()});
+    assert!(validate(&with(&few), now()).is_ok());
+    let many = json!({"metrics": (0..30).map(metric).collect::<Vec<_>>()});
+    let errors = validate(&with(&many), now()).unwrap_err();
+    assert!(errors[0].message.contains("shorten"), "{}", errors[0]);
+}
