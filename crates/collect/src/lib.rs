@@ -8,11 +8,10 @@ pub mod keys;
 pub mod progress;
 mod prometheus;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use plimsoll_analysis::record::{self, BaselineRecord, Window};
+use plimsoll_analysis::record::{BaselineRecord, RecordNames};
 use plimsoll_analysis::request::BaselineRequest;
 
 pub use guard::AddressPolicy;
@@ -20,8 +19,6 @@ pub use keys::{Keys, MissingKey};
 pub use progress::{NoProgress, Progress};
 
 use prometheus::Means;
-
-const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// Reads what `request` asks for, source by source.
 ///
@@ -52,28 +49,13 @@ pub async fn collect(
 }
 
 fn empty_record(request: &BaselineRequest, now: Timestamp) -> BaselineRecord {
-    let to = in_millis(request.to.unwrap_or(now));
-    let length = SignedDuration::from_secs(i64::try_from(request.window_seconds).unwrap_or(i64::MAX));
-    let from = to.saturating_sub(length).unwrap_or(Timestamp::MIN);
-    BaselineRecord {
-        schema: record::SCHEMA.to_owned(),
-        name: request.name.clone(),
-        namespace: request.namespace.clone(),
-        run: request.run.clone(),
-        run_key: request.run_key.clone(),
-        collection_date: now,
-        period_days: request.window_seconds as f64 / SECONDS_PER_DAY,
-        window: Window { from, to },
-        complete: false,
-        sources: Vec::new(),
-        web_metrics: None,
-        api_metrics: None,
-        infrastructure_metrics: None,
-        kubernetes: None,
-        custom_metrics: None,
-        basis: BTreeMap::new(),
-        truncated: BTreeMap::new(),
-    }
+    let names = RecordNames {
+        name: &request.name,
+        namespace: &request.namespace,
+        run: &request.run,
+        run_key: &request.run_key,
+    };
+    BaselineRecord::empty(names, request.window_seconds, in_millis(request.to.unwrap_or(now)))
 }
 
 /// A time as Prometheus keeps it: in milliseconds, cut.

@@ -3,13 +3,19 @@
 //! A value that could not be had is absent: no null, no 0, no empty object. A list or map that was read and is
 //! empty is `[]` or `{}`. Times are RFC 3339 in UTC. Readers allow unknown keys.
 
+mod kubernetes;
+
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::request::Unit;
+
+pub use kubernetes::{
+    Autoscaler, AutoscalerMetric, Container, KubernetesFacts, Replicas, UnknownFact, Usage, Workload,
+};
 
 /// Version of the record's meaning.
 pub const SCHEMA: &str = "plimsoll.dev/baseline-record/v1";
@@ -231,114 +237,6 @@ pub struct InfrastructureMetrics {
     pub pods_summed: Option<u64>,
 }
 
-/// Facts that the operator read from the Kubernetes API.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct KubernetesFacts {
-    /// Workloads that the selector names, by kind and name.
-    pub workloads: Vec<Workload>,
-    /// What could not be read, and the right to add.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unknown: Vec<UnknownFact>,
-}
-
-/// A fact that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnknownFact {
-    /// Which fact: `pods`, `usage`, `horizontalpodautoscalers`, ...
-    pub fact: String,
-    /// Why, and the RBAC rule to add where a right is missing.
-    pub message: String,
-}
-
-/// One Deployment, StatefulSet or DaemonSet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Workload {
-    /// `Deployment`, `StatefulSet` or `DaemonSet`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// Replicas.
-    pub replicas: Replicas,
-    /// Restarts of the containers of the pods that exist now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restarts: Option<u64>,
-    /// Its containers, as the pod template declares them.
-    pub containers: Vec<Container>,
-    /// The autoscaler that targets it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub autoscaler: Option<Autoscaler>,
-    /// Usage now, summed over its pods, from metrics-server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-}
-
-/// Replicas of a workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replicas {
-    /// Asked for.
-    pub desired: i32,
-    /// Existing.
-    pub current: i32,
-    /// Ready.
-    pub ready: i32,
-}
-
-/// Requests and limits of a container, as Quantity strings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Container {
-    /// Its name.
-    pub name: String,
-    /// `cpu`, `memory`, ... as requested.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub requests: BTreeMap<String, String>,
-    /// `cpu`, `memory`, ... as limited.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub limits: BTreeMap<String, String>,
-}
-
-/// State of a HorizontalPodAutoscaler.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Autoscaler {
-    /// Its name.
-    pub name: String,
-    /// Least replicas.
-    pub min_replicas: i32,
-    /// Most replicas.
-    pub max_replicas: i32,
-    /// Replicas now.
-    pub current_replicas: i32,
-    /// Replicas wanted now.
-    pub desired_replicas: i32,
-    /// Metrics as `name: current/target`.
-    pub metrics: Vec<AutoscalerMetric>,
-    /// Conditions that are not as they should be, as `type=status: reason`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
-}
-
-/// One metric of an autoscaler.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AutoscalerMetric {
-    /// `cpu`, `memory` or the custom metric's name.
-    pub name: String,
-    /// The target, for example `70%` or `100`.
-    pub target: String,
-    /// The current value in the target's unit; absent where the autoscaler does not know it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current: Option<String>,
-}
-
-/// Use of a workload's pods.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Percent of a core.
-    pub cpu_percent_of_core: f64,
-    /// MiB.
-    pub memory_mib: f64,
-    /// How many pods were measured.
-    pub pods: u64,
-}
-
 /// Result of a query of the user's own.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CustomMetric {
@@ -389,7 +287,45 @@ pub enum BasisKind {
 /// Coverage in percent below which a figure is shown and not judged.
 pub const JUDGED_COVERAGE_PERCENT: f64 = 80.0;
 
+/// Names of a run, as its record carries them.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordNames<'a> {
+    /// Name of the resource.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Name of the run.
+    pub run: &'a str,
+    /// Key of the run.
+    pub run_key: &'a str,
+}
+
 impl BaselineRecord {
+    /// A record in which nothing is measured yet, over the `window_seconds` before `to`; `collection_date` is `to`.
+    #[must_use]
+    pub fn empty(names: RecordNames<'_>, window_seconds: u64, to: Timestamp) -> Self {
+        let length = SignedDuration::from_secs(i64::try_from(window_seconds).unwrap_or(i64::MAX));
+        Self {
+            schema: SCHEMA.to_owned(),
+            name: names.name.to_owned(),
+            namespace: names.namespace.to_owned(),
+            run: names.run.to_owned(),
+            run_key: names.run_key.to_owned(),
+            collection_date: to,
+            period_days: length.as_secs_f64() / 86_400.0,
+            window: Window { from: to.saturating_sub(length).unwrap_or(Timestamp::MIN), to },
+            complete: false,
+            sources: Vec::new(),
+            web_metrics: None,
+            api_metrics: None,
+            infrastructure_metrics: None,
+            kubernetes: None,
+            custom_metrics: None,
+            basis: BTreeMap::new(),
+            truncated: BTreeMap::new(),
+        }
+    }
+
     /// Sets `complete` from the sources: true where each was collected whole.
     pub fn settle(&mut self) {
         self.complete = self.sources.iter().all(|source| source.state == SourceState::Collected);
@@ -399,7 +335,9 @@ impl BaselineRecord {
     /// as a whole, which serves its leaves.
     #[must_use]
     pub fn basis_of(&self, path: &str) -> Option<&Basis> {
-        self.basis.get(path).or_else(|| path.rsplit_once('.').and_then(|(parent, _)| self.basis.get(parent)))
+        // A key of a map may hold dots itself, so every prefix that ends at one counts, the longest first.
+        let prefixes = path.rmatch_indices('.').map(|(end, _)| &path[..end]);
+        std::iter::once(path).chain(prefixes).find_map(|prefix| self.basis.get(prefix))
     }
 
     /// Whether coverage allows the figure to be judged.
