@@ -1,6 +1,5 @@
 //! Health, readiness and metrics over HTTP, on a port of their own; nothing else is served.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,14 +36,13 @@ impl Health {
 /// Serves until the token is cancelled.
 ///
 /// # Errors
-/// The address cannot be bound.
-pub async fn serve(listen: SocketAddr, health: Health, stop: CancellationToken) -> std::io::Result<()> {
+/// The listener fails.
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(health);
-    let listener = TcpListener::bind(listen).await?;
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 

@@ -35,7 +35,10 @@ pub async fn run(args: OperatorArgs) -> Result<()> {
     let health = Health::new(metrics.clone());
     let served = args.served();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?served, image = args.image, "starting");
-    let admin = tokio::spawn(admin::serve(args.listen, health.clone(), stop.clone()));
+    let listener = tokio::net::TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("listen on {} for /livez, /readyz and /metrics", args.listen))?;
+    let admin = tokio::spawn(admin::serve(listener, health.clone(), stop.clone()));
     check_crds(&client, served.first().map(String::as_str)).await?;
     let lease = Lease::new(client.clone(), &args.own_namespace, &args.lease, &args.identity)
         .await
@@ -55,23 +58,45 @@ pub async fn run(args: OperatorArgs) -> Result<()> {
         metrics: metrics.clone(),
     };
     let mut controllers = tokio::spawn(controllers(context, served, args.concurrency, stop.clone()));
-    let result = tokio::select! {
-        held = lease.hold(&stop) => held.map_err(anyhow::Error::from),
-        served = admin => served.context("serve /livez")?.context("serve /livez, /readyz and /metrics"),
-        ended = &mut controllers => ended.context("run the controllers"),
+    let drained = CancellationToken::new();
+    let result = {
+        let held = lease.hold(&drained);
+        tokio::pin!(held);
+        let result = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            lost = &mut held => lost.map_err(anyhow::Error::from),
+            served = admin => served.context("serve /livez").and_then(|served| {
+                served.context("serve /livez, /readyz and /metrics")?;
+                if stop.is_cancelled() { Ok(()) } else { bail!("/livez, /readyz and /metrics are served no more") }
+            }),
+            ended = &mut controllers => ended.context("run the controllers").and_then(|()| {
+                if stop.is_cancelled() { Ok(()) } else { bail!("the controllers ended by themselves") }
+            }),
+        };
+        health.set_ready(false);
+        stop.cancel();
+        // Renewed until the last reconcile has ended; where it is lost, another may lead, and ours end at once.
+        let result = if result.is_ok() && !controllers.is_finished() {
+            tokio::select! {
+                ended = tokio::time::timeout(STOP_WITHIN, &mut controllers) => {
+                    if ended.is_err() {
+                        tracing::warn!("reconciles did not end in time; the next start takes up what they were doing");
+                    }
+                    Ok(())
+                }
+                lost = &mut held => lost.map_err(anyhow::Error::from),
+            }
+        } else {
+            result
+        };
+        controllers.abort();
+        result
     };
-    let told = stop.is_cancelled();
-    health.set_ready(false);
     metrics.leader.set(0);
-    stop.cancel();
-    if !controllers.is_finished() && tokio::time::timeout(STOP_WITHIN, &mut controllers).await.is_err() {
-        tracing::warn!("reconciles did not end in time; what they were doing is taken up by the next start");
-    }
     // Given back last, so that the next process starts at once and never beside our own last writes.
     lease.release().await;
     tracing::info!("stopped");
-    result?;
-    if told { Ok(()) } else { bail!("the operator ended by itself") }
+    result
 }
 
 async fn controllers(context: Context, served: Vec<String>, concurrency: u16, stop: CancellationToken) {
