@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, ResourceExt as _};
@@ -20,13 +20,19 @@ use crate::context::Context;
 use crate::error::{Error, backoff};
 use crate::metrics::{KindLabels, ReconcileLabels};
 
+/// Longest delay that is added so that equal delays do not march in step: a slot is never later than that.
+const MAX_JITTER: Duration = Duration::from_secs(10);
+/// Longest delay of all.
+const MAX_DELAY: Duration = Duration::from_secs(3600);
+
+type Key = (String, String);
 type Guarded = DeserializeGuard<PerformanceBaseline>;
 
 /// What one controller's reconciles share.
 struct Shared {
     context: Context,
-    /// Consecutive failures by UID, dropped on success and when the object is gone.
-    failures: Mutex<HashMap<String, u32>>,
+    /// Consecutive failures by namespace and name, dropped on success and when the object is gone.
+    failures: Mutex<HashMap<Key, u32>>,
 }
 
 /// Runs the controller of PerformanceBaselines in one namespace, or in all, until the token is cancelled. `synced` is
@@ -68,12 +74,16 @@ pub async fn run(
         .owns(jobs, ours)
         .with_config(Config::default().concurrency(concurrency).debounce(Duration::from_millis(100)))
         .graceful_shutdown_on(stop.cancelled_owned())
-        .run(reconcile, on_error, shared)
+        .run(reconcile, on_error, shared.clone())
         .for_each(|result| {
-            if let Err(error) = result
-                && !matches!(error, kube::runtime::controller::Error::ReconcilerFailed(..))
-            {
-                tracing::debug!(%error, "controller");
+            match result {
+                // Told where it happened.
+                Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
+                Err(controller::Error::ObjectNotFound(gone)) => {
+                    forget(&shared, &(gone.namespace.clone().unwrap_or_default(), gone.name.clone()));
+                }
+                // A watch that is refused serves nobody; it is tried again with growing delays.
+                Err(error) => tracing::warn!(kind = KIND, %error, "a watch failed; it is opened again"),
             }
             std::future::ready(())
         })
@@ -111,21 +121,20 @@ async fn reconcile(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action,
     };
     metrics.reconciles.get_or_create(&ReconcileLabels { kind: KIND, outcome }).inc();
     let rest = result?;
-    forget(&shared, baseline.uid().as_deref());
+    forget(&shared, &(baseline.namespace().unwrap_or_default(), baseline.name_any()));
     Ok(Action::requeue(jittered(rest.wake)))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the runtime's")]
 fn on_error(guarded: Arc<Guarded>, error: &Error, shared: Arc<Shared>) -> Action {
     let (namespace, name) = (guarded.namespace().unwrap_or_default(), guarded.name_any());
-    let uid = guarded.uid().unwrap_or_default();
     let failures = {
         let mut failures = shared.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = failures.entry(uid).or_default();
+        let count = failures.entry((namespace.clone(), name.clone())).or_default();
         *count += 1;
         *count
     };
-    let delay = if error.is_conflict() { Duration::from_millis(200) } else { backoff(failures - 1) };
+    let delay = if error.is_conflict() { conflict_delay(failures - 1) } else { backoff(failures - 1) };
     // A conflict only says that somebody else wrote; the next round reads anew.
     if error.is_conflict() && failures < 5 {
         tracing::debug!(kind = KIND, namespace, name, error = error.chain(), "reconcile");
@@ -142,20 +151,47 @@ fn on_error(guarded: Arc<Guarded>, error: &Error, shared: Arc<Shared>) -> Action
     Action::requeue(jittered(delay))
 }
 
-fn forget(shared: &Shared, uid: Option<&str>) {
-    if let Some(uid) = uid {
-        shared.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(uid);
-    }
+fn forget(shared: &Shared, key: &Key) {
+    shared.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
 }
 
-/// A delay up to a tenth longer, so that equal delays of many objects do not march in step; never shorter, so that a
-/// slot is not just missed.
+/// Delay before the n-th repetition (from 0) after a conflict: 200 ms doubled up to 5 s.
+fn conflict_delay(failures: u32) -> Duration {
+    Duration::from_millis(200 << failures.min(5)).min(Duration::from_secs(5))
+}
+
+/// A delay a little longer, so that equal delays of many objects do not march in step; never shorter, so that a slot
+/// is not just missed.
 fn jittered(delay: Duration) -> Duration {
-    delay.mul_f64(1.0 + 0.1 * rand::random::<f64>())
+    let most = (delay / 10).min(MAX_JITTER);
+    (delay + most.mul_f64(rand::random::<f64>())).min(MAX_DELAY)
 }
 
 /// The reference by which others ask for a reconcile.
 #[must_use]
 pub fn reference(name: &str, namespace: &str) -> ObjectRef<PerformanceBaseline> {
     ObjectRef::new(name).within(namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_delay_gets_a_little_longer_and_never_shorter(seconds in 0_u64..3_600) {
+            let delay = Duration::from_secs(seconds);
+            let jittered = jittered(delay);
+            prop_assert!(jittered >= delay && jittered <= delay + MAX_JITTER && jittered <= MAX_DELAY);
+        }
+    }
+
+    #[test]
+    fn delays_after_failures_grow_to_their_bounds() {
+        let conflicts: Vec<u128> = (0..7).map(|count| conflict_delay(count).as_millis()).collect();
+        assert_eq!(conflicts, [200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        let failures: Vec<u64> = [0, 1, 8, 9, 4_000_000_000].map(|count| backoff(count).as_secs()).into();
+        assert_eq!(failures, [1, 2, 256, 300, 300]);
+    }
 }
