@@ -23,7 +23,7 @@ const MAX_SOURCES: usize = 16;
 /// Most bytes of a source's name and of a figure in status.
 const MAX_WORD: usize = 64;
 /// What a person does after a failure that is not tried again.
-const ASK_AGAIN: &str = "Then give the annotation plimsoll.dev/run a new value.";
+const ASK_AGAIN: &str = "Then request a run: give the annotation plimsoll.dev/run a new value.";
 
 /// The status after a step. `now` is when the step was taken.
 #[must_use]
@@ -246,7 +246,7 @@ fn said(source: &Source, max: usize) -> String {
 
 fn what_next(retry: Option<&RetryStatus>) -> String {
     match retry.and_then(|retry| retry.next_at.as_ref()) {
-        Some(Time(next)) => format!("It is tried again at {next}."),
+        Some(Time(next)) => format!("Then it is tried again by itself, at {next}."),
         None => ASK_AGAIN.to_owned(),
     }
 }

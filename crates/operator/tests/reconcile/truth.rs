@@ -40,7 +40,7 @@ async fn a_failure_says_when_it_is_tried_again_or_what_a_person_does() {
     fails_with(&stage, SourceReason::Unreachable);
     stage.settle().await.unwrap();
     let message = stage.condition("Ready").message;
-    assert!(message.ends_with("It is tried again at 2026-11-24T10:01:00Z."), "{message}");
+    assert!(message.ends_with("it is tried again by itself, at 2026-11-24T10:01:00Z."), "{message}");
     for minutes in [1, 5, 15] {
         stage.expire();
         stage.advance(minutes * 60 + 1);
