@@ -136,4 +136,23 @@ mod tests {
             Err(ScheduleError::Zone { .. })
         ));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn an_instant_lies_between_its_latest_slot_and_the_next_and_both_agree(
+            cron in proptest::sample::select(vec!["*/10 * * * *", "0 * * * *", "30 2 * * *", "0 2 * * 1", "15 1,3 1 * *"]),
+            zone in proptest::sample::select(vec![None, Some("Asia/Dhaka"), Some("Europe/Berlin"), Some("America/New_York"), Some("Australia/Lord_Howe")]),
+            // Two years around four changes of daylight saving, to the millisecond.
+            millisecond in 1_767_225_600_000_i64..1_830_297_600_000,
+        ) {
+            let now = Timestamp::from_millisecond(millisecond).unwrap();
+            let schedule = Schedule::parse(cron, zone, now).unwrap();
+            let (latest, next) = (schedule.latest_at(now).unwrap(), schedule.next_after(now).unwrap());
+            proptest::prop_assert!(latest <= now && now < next, "{latest} {now} {next}");
+            // A slot is answered once, whether it is found forwards or backwards.
+            proptest::prop_assert_eq!(schedule.next_after(latest), Some(next));
+            proptest::prop_assert_eq!(schedule.latest_at(next), Some(next));
+            proptest::prop_assert_eq!(next.subsec_nanosecond(), 0);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::client::Body;
 use plimsoll_analysis::record::{Source, SourceReason, SourceState};
 use plimsoll_api::PerformanceBaseline;
 use plimsoll_testkit::fixtures::{BaselineFixture as _, NAMESPACE, fail_source, record_of};
@@ -282,7 +283,27 @@ async fn a_jobs_clock_decides_nothing() {
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_read_whole_is_read_by_what_it_printed() {
+async fn a_log_that_is_no_text_ends_the_run() {
+    let mut stage = Stage::with_dairy();
+    stage.settle().await.unwrap();
+    stage.deliver();
+    let inner = stage.server.client();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let inner = inner.clone();
+        async move {
+            if request.uri().path().ends_with("/log") {
+                return Ok(http::Response::new(Body::from(vec![0xff_u8, 0xfe, b'\n'])));
+            }
+            inner.send(request).await
+        }
+    });
+    stage.context.client = kube::Client::new(service, "default");
+    stage.settle().await.unwrap();
+    assert_eq!(stage.says("Stalled"), "True: ResultInvalid");
+}
+
+#[tokio::test]
+async fn what_other_containers_do_and_print_does_not_matter() {
     // Another container prints what it likes, in any order, and ours prints a frame.
     let stage = Stage::with_dairy();
     stage.settle().await.unwrap();

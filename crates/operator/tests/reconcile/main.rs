@@ -6,9 +6,12 @@
     reason = "helpers of tests: clippy's exceptions cover only the tests themselves"
 )]
 
+mod controller;
 mod crash;
 mod failures;
+mod guard;
 mod hazards;
 mod runs;
 mod stage;
 mod truth;
+mod workloads;
