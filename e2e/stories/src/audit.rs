@@ -35,6 +35,9 @@ pub struct Entry {
     pub response_status: ResponseStatus,
     /// When the call came.
     pub request_received_timestamp: Timestamp,
+    /// What authorization decided, and more.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Who called.
@@ -79,6 +82,12 @@ impl Entry {
             .filter(|part| !part.is_empty())
             .collect();
         format!("{} {}", self.verb, parts.join("/"))
+    }
+
+    /// Whether RBAC let it through.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.annotations.get("authorization.k8s.io/decision").is_none_or(|decision| decision == "allow")
     }
 
     /// Whether the call changes something.

@@ -28,6 +28,8 @@ pub enum Answer {
     Redirect(String),
     /// Hands on those with this value of `Authorization`, and refuses others.
     Only(String),
+    /// Answers with so many series, whatever is asked.
+    Series(usize),
 }
 
 /// A request as it came in.
@@ -139,6 +141,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
     match answer {
+        Answer::Series(count) => series(count),
         Answer::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
         Answer::Only(wanted)
             if authorization.as_ref().is_none_or(|have| have.as_bytes() != wanted.as_bytes()) =>
@@ -147,6 +150,19 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         }
         _ => pass(&shared, &target).await,
     }
+}
+
+/// An instant vector of so many series, about 100 bytes each.
+fn series(count: usize) -> Response {
+    let one = |number: usize| {
+        format!(
+            r#"{{"metric":{{"le":"{number}","pod":"a-pod-with-a-rather-long-name-{number}"}},"value":[1,"1"]}}"#
+        )
+    };
+    let all: Vec<String> = (0..count).map(one).collect();
+    let body =
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#, all.join(","));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 async fn pass(shared: &Shared, target: &str) -> Response {

@@ -10,6 +10,8 @@ pub mod baseline;
 pub mod charts;
 pub mod environment;
 pub mod gate;
+pub mod operator;
+pub mod policy;
 pub mod prometheus;
 pub mod references;
 pub mod story;

@@ -73,8 +73,17 @@ impl Story {
     async fn begin(name: &str) -> Result<Self> {
         let environment = Environment::get()?;
         let admin = administrator(&environment.kubeconfig).await?;
-        let namespace = make_namespace(&admin, name).await?;
+        let namespace = make_namespace(&admin, name, None).await?;
         Ok(Self { admin, namespace, environment })
+    }
+
+    /// The same story in another namespace, which ends with this one.
+    ///
+    /// # Errors
+    /// The API server refused the namespace.
+    pub async fn elsewhere(&self, name: &str) -> Result<Self> {
+        let namespace = make_namespace(&self.admin, name, Some(&self.namespace)).await?;
+        Ok(Self { namespace, ..self.clone() })
     }
 
     /// Deletes the namespace and what the story made beside it, without waiting.
@@ -226,16 +235,15 @@ impl Story {
     }
 }
 
-/// Makes a namespace `story-<name>-<random>` under the restricted pod security standard.
-///
-/// # Errors
-/// The API server refused it.
-pub async fn make_namespace(admin: &Client, name: &str) -> Result<String> {
+/// Makes a namespace `story-<name>-<random>` under the restricted pod security standard, which ends with the story of
+/// another namespace or with its own.
+async fn make_namespace(admin: &Client, name: &str, story: Option<&str>) -> Result<String> {
     let namespace = format!("story-{name}-{:06x}", rand::random::<u32>() >> 8);
+    let story = story.unwrap_or(&namespace);
     let object = serde_json::from_value(json!({
         "metadata": {
             "name": namespace,
-            "labels": {"pod-security.kubernetes.io/enforce": "restricted", STORY_LABEL: namespace},
+            "labels": {"pod-security.kubernetes.io/enforce": "restricted", STORY_LABEL: story},
         },
     }))?;
     Api::<Namespace>::all(admin.clone()).create(&PostParams::default(), &object).await?;

@@ -8,12 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
 use k8s_openapi::api::batch::v1::Job;
-use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::PostParams;
 use plimsoll_analysis::frame::{Envelope, encode};
 use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_api::baseline::CurrentRun;
@@ -25,8 +21,8 @@ use plimsoll_cluster::ScratchImage;
 use plimsoll_stories::audit::OPERATOR;
 use plimsoll_stories::baseline::RUN;
 use plimsoll_stories::charts::run as run_command;
-use plimsoll_stories::story::{STORY_LABEL, Story, tell};
-use plimsoll_stories::wait;
+use plimsoll_stories::policy::Refusal;
+use plimsoll_stories::story::{Story, tell};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
@@ -104,10 +100,7 @@ async fn forge(story: &Story, log: &str) -> Result<String> {
     let job = forged(&baseline, &run, image, log)?;
     story.api::<Job>().create(&PostParams::default(), &job).await?;
     // From here on the operator may make Jobs: it finds this one.
-    let delete = DeleteParams::default();
-    Api::<ValidatingAdmissionPolicyBinding>::all(story.admin.clone())
-        .delete(&story.namespace, &delete)
-        .await?;
+    story.allow("jobs").await?;
     Ok(run.name)
 }
 
@@ -157,42 +150,22 @@ fn forged(baseline: &PerformanceBaseline, run: &CurrentRun, image: &str, log: &s
 
 /// A policy under which the operator makes no Job in this namespace, once it is enforced.
 async fn keep_the_operator_from_jobs(story: &Story) -> Result<()> {
-    let metadata = json!({"name": story.namespace, "labels": {STORY_LABEL: story.namespace}});
-    let probe = format!("request.userInfo.username == '{OPERATOR}' || object.metadata.name == 'probe'");
-    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
-        "metadata": metadata,
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConditions": [{"name": "operator", "expression": probe}],
-            "matchConstraints": {
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": story.namespace}},
-                "resourceRules": [{
-                    "apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"],
-                }],
-            },
-            "validations": [{"expression": "false", "message": "no Jobs for now"}],
-        },
-    }))?;
-    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
-        "metadata": metadata,
-        "spec": {"policyName": story.namespace, "validationActions": ["Deny"]},
-    }))?;
-    let create = PostParams::default();
-    Api::<ValidatingAdmissionPolicy>::all(story.admin.clone()).create(&create, &policy).await?;
-    Api::<ValidatingAdmissionPolicyBinding>::all(story.admin.clone()).create(&create, &binding).await?;
+    story
+        .refuse(&Refusal {
+            name: "jobs",
+            group: "batch",
+            version: "v1",
+            resource: "jobs",
+            operation: "CREATE",
+            when: &format!("request.userInfo.username == '{OPERATOR}' || object.metadata.name == 'probe'"),
+            message: "no Jobs for now",
+        })
+        .await?;
     let job: Job = serde_json::from_value(json!({
         "metadata": {"name": "probe"},
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}}},
     }))?;
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
-    wait::until("the policy is enforced", Duration::from_secs(30), || async {
-        match story.api::<Job>().create(&dry, &job).await {
-            Ok(_) => Ok(None),
-            Err(kube::Error::Api(status)) if status.message.contains("no Jobs for now") => Ok(Some(())),
-            Err(error) => Err(error.into()),
-        }
-    })
-    .await
+    story.until_refused(&job, "no Jobs for now").await
 }
 
 /// The image of a program that prints what it is told to, made once.

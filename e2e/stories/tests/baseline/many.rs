@@ -1,9 +1,13 @@
-//! Many at once.
+//! Many at once, and many one after another.
+
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::ConfigMap;
 use plimsoll_stories::audit::{OPERATOR, calls_of};
 use plimsoll_stories::story::{Story, tell};
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_baselines_at_once_are_each_measured_once() {
@@ -25,6 +29,27 @@ async fn ten_baselines_at_once_are_each_measured_once() {
         let creates = creates.count();
         ensure!(creates == 10, "{creates} Jobs were made for ten baselines");
         println!("10 baselines, {creates} Jobs by the audit log");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_past_the_limit_go_with_their_reports() {
+    tell("history-limit", |story: Story| async move {
+        let mut spec = story.dairy();
+        spec["historyLimit"] = json!(1);
+        story.baseline("dairy", spec).await?;
+        let first = story.record(&story.until_ready("dairy").await?).await?.run;
+        let second = story.record(&story.request("dairy", "again").await?).await?.run;
+        ensure!(first != second, "a new run is made");
+        let deadline = Duration::from_secs(30);
+        story.until_gone::<ConfigMap>(&first, deadline).await?;
+        story.until_gone::<ConfigMap>(&format!("{first}-report"), deadline).await?;
+        let rests = story.until_ready("dairy").await?;
+        story.record(&rests).await?;
+        let history = rests.status.context("a status")?.history;
+        ensure!(history.len() == 1 && history[0].name == second, "{history:?}");
         Ok(())
     })
     .await;

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
-use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use plimsoll_api::RUN_LABEL;
 use plimsoll_stories::baseline::says;
-use plimsoll_stories::story::{STORY_LABEL, Story, tell};
-use plimsoll_stories::wait;
+use plimsoll_stories::policy::Refusal;
+use plimsoll_stories::story::{Story, tell};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,10 +56,7 @@ async fn a_policy_that_refuses_the_pod_is_told_and_without_it_the_run_goes_on() 
         story.baseline("dairy", story.dairy()).await?;
         let message = story.until_fails("dairy", "PodRefused", "Ask who runs the cluster").await?;
         ensure!(message.contains("no measuring here"), "it says what the policy said: {message}");
-        let delete = DeleteParams::default();
-        Api::<ValidatingAdmissionPolicyBinding>::all(story.admin.clone())
-            .delete(&story.namespace, &delete)
-            .await?;
+        story.allow("pods").await?;
         story.until_ready("dairy").await?;
         Ok(())
     })
@@ -87,39 +80,22 @@ async fn quota(story: &Story, resource: &str, hard: &str) -> Result<()> {
 
 /// A policy in this namespace on pods of runs, once it is enforced.
 async fn refuse_pods_of_runs(story: &Story) -> Result<()> {
-    let metadata = json!({"name": story.namespace, "labels": {STORY_LABEL: story.namespace}});
-    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
-        "metadata": metadata,
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": story.namespace}},
-                "objectSelector": {"matchExpressions": [{"key": RUN_LABEL, "operator": "Exists"}]},
-                "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-            },
-            "validations": [{"expression": "false", "message": "no measuring here"}],
-        },
-    }))?;
-    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
-        "metadata": metadata,
-        "spec": {"policyName": story.namespace, "validationActions": ["Deny"]},
-    }))?;
-    let create = PostParams::default();
-    Api::<ValidatingAdmissionPolicy>::all(story.admin.clone()).create(&create, &policy).await?;
-    Api::<ValidatingAdmissionPolicyBinding>::all(story.admin.clone()).create(&create, &binding).await?;
+    story
+        .refuse(&Refusal {
+            name: "pods",
+            group: "",
+            version: "v1",
+            resource: "pods",
+            operation: "CREATE",
+            when: &format!("'{RUN_LABEL}' in object.metadata.?labels.orValue({{}})"),
+            message: "no measuring here",
+        })
+        .await?;
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"generateName": "probe-", "labels": {RUN_LABEL: "probe"}},
         "spec": {"containers": [{"name": "x", "image": "x", "securityContext": {
             "allowPrivilegeEscalation": false, "runAsNonRoot": true,
             "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}}]},
     }))?;
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
-    wait::until("the policy is enforced", Duration::from_secs(30), || async {
-        match story.api::<Pod>().create(&dry, &pod).await {
-            Ok(_) => Ok(None),
-            Err(kube::Error::Api(status)) if status.message.contains("no measuring here") => Ok(Some(())),
-            Err(error) => Err(error.into()),
-        }
-    })
-    .await
+    story.until_refused(&pod, "no measuring here").await
 }
