@@ -9,6 +9,7 @@
 pub mod baseline;
 pub mod common;
 pub mod condition;
+pub mod explain;
 
 pub use baseline::{PerformanceBaseline, PerformanceBaselineSpec, PerformanceBaselineStatus};
 
@@ -42,5 +43,7 @@ pub const MANAGED_BY: &str = "plimsoll";
 /// The definitions of all kinds, in alphabetical order of their kind.
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![PerformanceBaseline::crd()]
+    let mut crds = vec![PerformanceBaseline::crd()];
+    crds.iter_mut().for_each(explain::explain);
+    crds
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use kube::core::cel::{ErrorKind, Validator, apply_defaults};
+use kube::core::cel::{CompiledSchema, ErrorKind, Validator, apply_defaults, compile_schema};
 use plimsoll_api::{GROUP, PerformanceBaselineSpec, VERSION, all_crds};
 use plimsoll_operator::baseline::validate::{self as baseline, FieldError};
 use serde_json::{Value, json};
 
-use super::schema::{Structure, as_whole};
+use super::schema::{Patterns, Structure, as_whole};
 use super::{Check, Finding};
 use crate::manifest::{Content, Document, Node, Path};
 
@@ -35,11 +35,14 @@ const METADATA: [&str; 15] = [
 pub(crate) struct Kinds {
     kinds: Vec<Kind>,
     validator: Validator,
+    patterns: Patterns,
 }
 
 struct Kind {
     name: String,
     schema: Value,
+    /// The schema with its CEL rules compiled.
+    compiled: CompiledSchema,
 }
 
 impl Kinds {
@@ -48,9 +51,10 @@ impl Kinds {
         let kinds = all_crds().into_iter().filter_map(|crd| {
             let version = crd.spec.versions.into_iter().find(|version| version.name == VERSION)?;
             let schema = serde_json::to_value(version.schema?.open_api_v3_schema?).ok()?;
-            Some(Kind { name: crd.spec.names.kind, schema })
+            let compiled = compile_schema(&schema);
+            Some(Kind { name: crd.spec.names.kind, schema, compiled })
         });
-        Self { kinds: kinds.collect(), validator: Validator::new() }
+        Self { kinds: kinds.collect(), validator: Validator::new(), patterns: Patterns::default() }
     }
 
     /// Whether a document is ours to judge: of our group, or of one of our kinds without any.
@@ -76,7 +80,7 @@ impl Kinds {
             let known: Vec<&str> = self.kinds.iter().map(|kind| kind.name.as_str()).collect();
             return vec![schema_finding("kind", format!("must be one of {}", known.join(", ")))];
         };
-        let mut structure = Structure::default();
+        let mut structure = Structure::new(&self.patterns);
         // The schema has `spec` and `status`; the rest is every object's.
         let mut object = kind.schema.clone();
         for name in ["apiVersion", "kind"] {
@@ -89,9 +93,13 @@ impl Kinds {
         metadata(root, &mut findings);
         if !structure.is_broken {
             let json = completed(kind, root);
-            let seen: BTreeSet<String> = findings.iter().map(|finding| finding.path.to_string()).collect();
-            let later = self.rules(&kind.schema, &json).into_iter().chain(meaning(&kind.name, &json, now));
-            findings.extend(later.filter(|finding| !seen.contains(&finding.path.to_string())));
+            for later in [self.rules(kind, &json), meaning(&kind.name, &json, now)] {
+                // What is wrong with a field already says more than what follows from it.
+                let seen: BTreeSet<String> =
+                    findings.iter().map(|finding| finding.path.to_string()).collect();
+                findings
+                    .extend(later.into_iter().filter(|finding| !seen.contains(&finding.path.to_string())));
+            }
         }
         findings.sort_by_key(|finding| finding.path.line_in(root));
         findings
@@ -107,8 +115,10 @@ impl Kinds {
     }
 
     /// The CEL rules of the schema.
-    fn rules(&self, schema: &Value, object: &Value) -> Vec<Finding> {
-        let Err(errors) = self.validator.validate(schema, object, None) else { return Vec::new() };
+    fn rules(&self, kind: &Kind, object: &Value) -> Vec<Finding> {
+        let Err(errors) = self.validator.validate_compiled(&kind.compiled, object, None) else {
+            return Vec::new();
+        };
         errors
             .into_iter()
             .map(|error| {

@@ -56,7 +56,7 @@ fn what_the_schema_refuses_is_found() {
         (json!({"/spec/api": {"top": 101}}), "Schema spec.api.top: must be at most 100"),
         (json!({"/spec/web": {"errorMatchers": ""}}), "Schema spec.web.errorMatchers: must not be empty"),
         (json!({"/spec/web": []}), "Schema spec.web: must be a map, not array"),
-        (json!({"/spec/sources": {}}), "Cel spec: at least one source is needed"),
+        (json!({"/spec/sources": {}}), "Cel spec.sources: at least one source is needed"),
     ]);
     let long = "x".repeat(1025);
     each_is_found(&[
@@ -89,10 +89,10 @@ fn what_the_schema_refuses_is_found() {
 #[test]
 fn what_the_rules_and_the_meaning_refuse_is_found() {
     each_is_found(&[
-        (json!({"/spec/timeZone": "Asia/Dhaka"}), "Cel spec: timeZone needs schedule"),
+        (json!({"/spec/timeZone": "Asia/Dhaka"}), "Cel spec.timeZone: timeZone needs schedule"),
         (
             json!({"/spec/sources": {"workloads": {"selector": {}}}, "/spec/web": {}}),
-            "Cel spec: web needs sources.prometheus",
+            "Cel spec.web: web needs sources.prometheus",
         ),
         (
             json!({"/spec/sources/prometheus/url": "ftp://prom:9090"}),
@@ -170,7 +170,7 @@ fn another_groups_object_is_not_ours() {
 /// A keyword that nobody checks would make `validate` accept what the API server refuses.
 #[test]
 fn every_keyword_of_our_schemas_is_checked_here() {
-    const CHECKED: [&str; 20] = [
+    const CHECKED: [&str; 21] = [
         "type",
         "description",
         "nullable",
@@ -188,6 +188,7 @@ fn every_keyword_of_our_schemas_is_checked_here() {
         "x-kubernetes-list-map-keys",
         "x-kubernetes-list-type",
         "maxItems",
+        "maxProperties",
         "enum",
         "title",
         "additionalProperties",

@@ -1,6 +1,10 @@
 //! The structural half of validation: an object against the OpenAPI schema of its CustomResourceDefinition, as the API
 //! server applies it, but with every error at once and with fields that the server would silently drop.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -10,15 +14,35 @@ use crate::manifest::{Content, Node, Path};
 /// Most names that a message lists.
 const MAX_LISTED: usize = 20;
 
-/// What the schema finds wrong below a node.
+/// Patterns of schemas, compiled once for all objects: compiling one costs more than everything else.
 #[derive(Default)]
-pub(crate) struct Structure {
+pub(crate) struct Patterns(RefCell<HashMap<String, Option<Regex>>>);
+
+impl Patterns {
+    fn is_match(&self, pattern: &str, text: &str) -> bool {
+        let mut known = self.0.borrow_mut();
+        if !known.contains_key(pattern) {
+            known.insert(pattern.to_owned(), Regex::new(pattern).ok());
+        }
+        known.get(pattern).and_then(Option::as_ref).is_some_and(|regex| regex.is_match(text))
+    }
+}
+
+/// What the schema finds wrong below a node.
+pub(crate) struct Structure<'a> {
+    patterns: &'a Patterns,
     pub(crate) findings: Vec<Finding>,
-    /// Whether the object's shape is so wrong that its meaning cannot be judged.
+    /// Whether the object's shape is so wrong that its meaning cannot be judged: as on the API server, rules are not
+    /// evaluated over what is past its bounds, since that may take for ever.
     pub(crate) is_broken: bool,
 }
 
-impl Structure {
+impl<'a> Structure<'a> {
+    /// Nothing found yet.
+    pub(crate) fn new(patterns: &'a Patterns) -> Self {
+        Self { patterns, findings: Vec::new(), is_broken: false }
+    }
+
     fn add(&mut self, path: &Path, message: impl Into<String>) {
         self.findings.push(Finding { check: Check::Schema, path: path.clone(), message: message.into() });
     }
@@ -76,10 +100,10 @@ impl Structure {
             return;
         }
         if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
-            self.add(path, format!("must have at most {most} characters, has {length}"));
+            self.broken(path, format!("must have at most {most} characters, has {length}"));
         }
         if let Some(pattern) = schema["pattern"].as_str()
-            && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
+            && !self.patterns.is_match(pattern, text)
         {
             self.add(path, format!("{text:?} does not match {pattern}"));
         }
@@ -114,7 +138,7 @@ impl Structure {
             self.add(path, format!("must have at least {least} items, has {length}"));
         }
         if let Some(most) = schema["maxItems"].as_u64().filter(|most| length > *most) {
-            self.add(path, format!("must have at most {most} items, has {length}"));
+            self.broken(path, format!("must have at most {most} items, has {length}"));
         }
         for (index, item) in items.iter().enumerate() {
             self.check(&schema["items"], item, &path.index(index));
@@ -128,19 +152,22 @@ impl Structure {
 
     /// No two items of a list-map have the same keys.
     fn unique(&mut self, keys: &[&str], items: &[Node], path: &Path) {
-        let mut seen: Vec<(Vec<&str>, u64)> = Vec::new();
+        let mut seen: HashMap<Vec<&str>, u64> = HashMap::new();
         for (index, item) in items.iter().enumerate() {
             let values: Vec<&str> =
                 keys.iter().filter_map(|key| item.get(key).and_then(Node::as_str)).collect();
             if values.len() != keys.len() {
                 continue;
             }
-            match seen.iter().find(|(other, _)| *other == values) {
-                Some((_, line)) => self.add(
+            let shown = values.join(", ");
+            match seen.entry(values) {
+                Entry::Occupied(first) => self.add(
                     &path.index(index),
-                    format!("{} {:?} is used on line {line} already", keys.join(", "), values.join(", ")),
+                    format!("{} {shown:?} is used on line {} already", keys.join(", "), first.get()),
                 ),
-                None => seen.push((values, item.line)),
+                Entry::Vacant(place) => {
+                    place.insert(item.line);
+                }
             }
         }
     }
@@ -154,6 +181,10 @@ impl Structure {
             if !is_given {
                 self.broken(&path.key(name), "is required");
             }
+        }
+        let length = node.entries().len() as u64;
+        if let Some(most) = schema["maxProperties"].as_u64().filter(|most| length > *most) {
+            self.broken(path, format!("must have at most {most} entries, has {length}"));
         }
         for entry in node.entries() {
             let field = path.key(&entry.key);

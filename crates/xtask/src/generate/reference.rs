@@ -29,7 +29,7 @@ pub(super) fn page(crd: &CustomResourceDefinition) -> Result<Generated> {
     text.push_str("## Columns of `kubectl get`\n\n| column | shown | meaning |\n|---|---|---|\n");
     for column in version.additional_printer_columns.iter().flatten() {
         let shown = if column.priority.unwrap_or(0) > 0 { "with `-o wide`" } else { "always" };
-        let meaning = column.description.as_deref().unwrap_or("How long ago the object was made.");
+        let meaning = column.description.as_deref().unwrap_or_default();
         text.push_str(&format!("| {} | {shown} | {} |\n", column.name.to_uppercase(), cell(meaning)));
     }
     for part in ["spec", "status"] {
@@ -49,11 +49,16 @@ fn rows(path: &str, props: &JSONSchemaProps, text: &mut String) {
     for (name, field) in props.properties.iter().flatten() {
         let path = format!("{path}.{name}");
         let default = match &field.default {
-            Some(default) => format!("`{}`", default.0),
+            Some(default) => {
+                code(&default.0.as_str().map_or_else(|| default.0.to_string(), ToOwned::to_owned))
+            }
             None if required.contains(name) => "required".to_owned(),
             None => String::new(),
         };
         let meaning = field.description.as_deref().unwrap_or_default();
+        // Default and bounds have columns of their own here.
+        let limits = plimsoll_api::explain::limits(field).unwrap_or_default();
+        let meaning = meaning.strip_suffix(limits.as_str()).unwrap_or(meaning).trim_end();
         text.push_str(&format!(
             "| `{path}` | {} | {} | {} | {} |\n",
             kind(field),
@@ -85,27 +90,14 @@ fn kind(field: &JSONSchemaProps) -> String {
 }
 
 fn bounds(field: &JSONSchemaProps) -> String {
-    let mut bounds = Vec::new();
-    if let Some(values) = &field.enum_ {
-        bounds.push(values.iter().map(|value| format!("`{}`", value.0)).collect::<Vec<_>>().join(", "));
+    let values: Vec<String> =
+        field.enum_.iter().flatten().filter_map(|value| value.0.as_str().map(code)).collect();
+    let mut bounds = plimsoll_api::explain::bounds(field);
+    if !values.is_empty() {
+        bounds.insert(0, values.join(", "));
     }
-    let mut range = |low: Option<String>, high: Option<String>, what: &str| match (low, high) {
-        (Some(low), Some(high)) => bounds.push(format!("{low} to {high}{what}")),
-        (Some(low), None) => bounds.push(format!("at least {low}{what}")),
-        (None, Some(high)) => bounds.push(format!("at most {high}{what}")),
-        (None, None) => {}
-    };
-    range(field.minimum.map(|value| value.to_string()), field.maximum.map(|value| value.to_string()), "");
-    range(text(field.min_length), text(field.max_length), " characters");
-    range(text(field.min_items), text(field.max_items), " entries");
-    if let Some(pattern) = &field.pattern {
-        bounds.push(format!("`{pattern}`"));
-    }
+    bounds.extend(field.pattern.as_deref().map(code));
     bounds.join("; ")
-}
-
-fn text(value: Option<i64>) -> Option<String> {
-    value.map(|value| value.to_string())
 }
 
 /// The CEL rules of a part of the schema, as a list under its table.
@@ -123,7 +115,8 @@ fn rules(path: &str, props: &JSONSchemaProps, text: &mut String) {
 
 fn collect_rules(path: &str, props: &JSONSchemaProps, found: &mut Vec<(String, String)>) {
     for rule in props.x_kubernetes_validations.iter().flatten() {
-        found.push((path.to_owned(), rule.message.clone().unwrap_or_else(|| rule.rule.clone())));
+        let field = rule.field_path.as_deref().unwrap_or_default();
+        found.push((format!("{path}{field}"), rule.message.clone().unwrap_or_else(|| rule.rule.clone())));
     }
     for (name, field) in props.properties.iter().flatten() {
         let path = format!("{path}.{name}");
@@ -131,6 +124,15 @@ fn collect_rules(path: &str, props: &JSONSchemaProps, found: &mut Vec<(String, S
             Some(item) => collect_rules(&format!("{path}[]"), item, found),
             None => collect_rules(&path, field, found),
         }
+    }
+}
+
+/// Text as code, with more backticks around it than it has in it.
+fn code(text: &str) -> String {
+    match text {
+        "" => "empty".to_owned(),
+        text if text.contains('`') => format!("`` {text} ``"),
+        text => format!("`{text}`"),
     }
 }
 

@@ -1,0 +1,184 @@
+//! What the operator says of a baseline.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::is_false;
+
+/// What was recorded last, what is under way, and what stands in the way. Written by the operator alone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PerformanceBaselineStatus {
+    /// The metadata.generation that this status speaks of; while it is behind, the operator has not seen the latest edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: a complete record for the current spec exists. Reconciling: a run is under way. Stalled: a person is needed,
+    /// waiting alone will not mend it. SourcesAvailable: the last finished run could read every source. Reason and message
+    /// say why and what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".to_owned()]))]
+    pub conditions: Vec<Condition>,
+    /// The figures that "kubectl get" shows, as text with units, of the last finished run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<BaselineSummary>,
+    /// When the last finished run ended reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run_time: Option<Time>,
+    /// When the schedule starts the next run, in UTC. Absent without a schedule and while suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_time: Option<Time>,
+    /// The value of the annotation plimsoll.dev/run whose run finished last: a request is answered once its value stands
+    /// here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_request_handled: Option<String>,
+    /// The run under way; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_run: Option<CurrentRun>,
+    /// The last finished run, complete or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<FinishedRun>,
+    /// Finished runs whose records are kept, newest first; at most historyLimit, and the newest complete one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<KeptRun>,
+    /// How each source answered in the last finished run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
+    pub sources: Vec<SourceStatus>,
+    /// New runs after one that failed for a reason which may pass by itself, such as a server that did not answer: after
+    /// 1, 5 and 15 minutes, and then not before the next scheduled time, request or edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryStatus>,
+    /// Hash of the measured part of the spec when a run was last started; a run starts when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_spec_hash: Option<String>,
+    /// How many runs were started because the measured part of the spec was new or changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_runs: Option<i64>,
+    /// The scheduled time for which a run was last started, or that was last passed over, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_slot: Option<Time>,
+}
+
+/// The figures that "kubectl get" shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BaselineSummary {
+    /// 95th percentile of the page load time, for example "412ms"; ">2.5s" where it lies past the histogram's last bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_p95: Option<String>,
+    /// 95th percentile of the API's response time, written as pageP95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_p95: Option<String>,
+    /// Requests a second: web, then API, for example "20.1/s, 19.8/s".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<String>,
+    /// Failed requests in percent of all: web, then API, for example "0.12%, 0%".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
+    /// The least part of the window, in percent, for which a web, API or custom figure has data; below 80% a figure is
+    /// shown and not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<String>,
+}
+
+/// The run under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CurrentRun {
+    /// Name of the run: also of its Job and its ConfigMap.
+    pub name: String,
+    /// Identity of the run; its record.json has the same run_key.
+    pub key: String,
+    /// What started it: spec/N (the spec's N-th measured change), slot/TIME (the schedule), request/VALUE (the annotation),
+    /// retry/N/RUN (the N-th new run after that one failed).
+    pub trigger: String,
+    /// Hash of the measured part of the spec that it measures.
+    pub spec_hash: String,
+    /// When it was started, in UTC.
+    pub started_at: Time,
+    /// Hash of what its Job is asked to read; absent where the run needs no Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+    /// Which attempt this is, from 1: where the Job of a run is lost with its result, it is made once more.
+    pub attempt: i32,
+    /// The value of the annotation plimsoll.dev/run that it answers, if it answers one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// UID of its Job, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
+    /// True once its result stands in lastRun and only its Job is left to be cleaned up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub finished: bool,
+}
+
+/// A finished run. Its ConfigMap has the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FinishedRun {
+    /// Name of the run: also of its ConfigMap with record.json, where it has a record.
+    pub name: String,
+    /// Identity of the run; its record.json has the same run_key.
+    pub key: String,
+    /// Hash of the measured part of the spec that it measured.
+    pub spec_hash: String,
+    /// When it ended reading, in UTC.
+    pub finished_at: Time,
+    /// Whether every source could be read whole.
+    pub complete: bool,
+    /// SHA-256 of record.json, in hexadecimal digits; absent where the run has no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_sha256: Option<String>,
+    /// Why it is not complete, in one word, for example Unreachable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What happened and what to do, where it is not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A finished run whose record is kept. Its ConfigMap has the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptRun {
+    /// Name of the run: also of its ConfigMap with record.json.
+    pub name: String,
+    /// When it ended reading, in UTC.
+    pub finished_at: Time,
+    /// Whether every source could be read whole.
+    pub complete: bool,
+    /// SHA-256 of record.json, in hexadecimal digits.
+    pub record_sha256: String,
+}
+
+/// How one source answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Which source: prometheus, or kubernetes for the facts of workloads.
+    pub name: String,
+    /// Collected: everything was read. Partial: some of it. Failed: nothing.
+    pub state: String,
+    /// Why it was not read whole, in one word, for example Unreachable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What failed and what to do, where it was not read whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How long reading it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<i64>,
+}
+
+/// New runs after one that failed for a reason which may pass by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryStatus {
+    /// How many runs failed so in a row, the first one counted; a new one starts after each of the first three.
+    pub attempts: i32,
+    /// When the next one starts, in UTC; absent after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Time>,
+}
