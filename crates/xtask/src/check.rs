@@ -66,12 +66,17 @@ fn stories(cluster: &Cluster, long: bool) -> Result<()> {
         demo::example(&target, &loaded)?;
         demo::install(&target, &loaded)
     })?;
-    let binaries: &[(&str, &[&str])] = &[
-        ("admission: charts and policies on both API servers", &["admission_references", "admission_jobs"]),
-        ("stories of baselines", &["baseline"]),
-        ("stories of the operator", &["operator"]),
+    // Stories of baselines wait for most of their time, so that many go at once; those of the operator disturb each other.
+    let binaries: &[(&str, &[&str], &str)] = &[
+        (
+            "admission: charts and policies on both API servers",
+            &["admission_references", "admission_jobs"],
+            "2",
+        ),
+        ("stories of baselines", &["baseline"], "16"),
+        ("stories of the operator", &["operator"], "1"),
     ];
-    for (name, tests) in binaries {
+    for (name, tests, at_once) in binaries {
         step(name, || {
             let mut command = cargo();
             command.args([
@@ -87,6 +92,7 @@ fn stories(cluster: &Cluster, long: bool) -> Result<()> {
                 command.args(["--test", test]);
             }
             command
+                .env("RUST_TEST_THREADS", at_once)
                 .env("KUBECONFIG", &cluster.kubeconfig)
                 .env("PLIMSOLL_STORY_IMAGE", images.operator.reference())
                 .env("PLIMSOLL_STORY_WORKLOAD", images.workload.reference())

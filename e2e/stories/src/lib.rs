@@ -10,6 +10,7 @@ pub mod baseline;
 pub mod charts;
 pub mod environment;
 pub mod gate;
+pub mod image;
 pub mod operator;
 pub mod policy;
 pub mod prometheus;

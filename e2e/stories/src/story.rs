@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
@@ -17,9 +18,11 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::access::administrator;
 use crate::environment::Environment;
+use crate::prometheus::by_label;
 
 /// Label on what a story makes outside its namespace: the namespace's name.
 pub const STORY_LABEL: &str = "plimsoll.dev/story";
@@ -72,6 +75,7 @@ where
 impl Story {
     async fn begin(name: &str) -> Result<Self> {
         let environment = Environment::get()?;
+        until_traffic(&environment.prometheus).await?;
         let admin = administrator(&environment.kubeconfig).await?;
         let namespace = make_namespace(&admin, name, None).await?;
         Ok(Self { admin, namespace, environment })
@@ -233,6 +237,20 @@ impl Story {
         text.push_str(&format!("--- operator, of this namespace\n{log}\n"));
         text
     }
+}
+
+/// Waits, once in this process, until Smart Dairy has been under traffic for a minute: most stories measure that.
+async fn until_traffic(prometheus: &str) -> Result<()> {
+    static TRAFFIC: OnceCell<()> = OnceCell::const_new();
+    // 20 requests a second to each.
+    let query = "sum(increase(http_requests_total{job=\"odoo\"}[1m])) > 1000 \
+                 and sum(increase(api_requests_total{job=\"api\"}[1m])) > 1000";
+    let flows = || async {
+        let found = by_label(prometheus, query, "", Timestamp::now()).await?;
+        Ok((!found.is_empty()).then_some(()))
+    };
+    let waited = || crate::wait::until("a minute of traffic to Smart Dairy", Duration::from_secs(150), flows);
+    TRAFFIC.get_or_try_init(waited).await.copied()
 }
 
 /// Makes a namespace `story-<name>-<random>` under the restricted pod security standard, which ends with the story of

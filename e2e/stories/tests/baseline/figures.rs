@@ -35,14 +35,7 @@ async fn figures_equal_direct_queries_at_the_same_instant() {
             json!([{"name": "workers-busy", "query": "avg(odoo_workers_busy)", "unit": "Ratio"}]);
         spec["sources"]["workloads"] = json!({"selector": {}});
         story.baseline("dairy", spec).await?;
-        let ready = story.until_ready("dairy").await?;
-        let recorded = story.record(&ready).await?;
-        let checks = Checks { url: &story.environment.prometheus, record: &recorded.record };
-        checks.percentiles().await?;
-        checks.rates().await?;
-        checks.endpoints().await?;
-        checks.own_query().await?;
-        shown(&story, &ready, &recorded.record).await
+        compared(&story, "dairy", figures).await
     })
     .await;
 }
@@ -62,31 +55,48 @@ async fn usage_by_pod_equals_direct_queries_at_the_same_instant() {
                 }}),
             )
             .await?;
-        let told = compared(&example, name).await;
+        let told = compared(&example, name, usage).await;
         example.api::<PerformanceBaseline>().delete(name, &kube::api::DeleteParams::default()).await?;
         told
     })
     .await;
 }
 
-/// The kubelet's samples carry times of their own and arrive up to 15 s late. One that arrives between the record's
-/// question and ours makes two honest answers differ, so a run that was not so disturbed is looked for.
-async fn compared(example: &Story, name: &str) -> Result<()> {
-    let mut ready = example.until_ready(name).await?;
-    let mut told = usage(example, &ready).await;
+/// A sample belongs to the time when its scrape began, or, from the kubelet, up to 15 s before. One that arrives between
+/// the record's question and ours makes two honest answers differ, so a run that was not so disturbed is looked for.
+async fn compared<F>(
+    story: &Story,
+    name: &str,
+    compare: impl Fn(Story, PerformanceBaseline) -> F,
+) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    let mut ready = story.until_ready(name).await?;
+    let mut told = compare(story.clone(), ready).await;
     for again in 1..RUNS {
         if told.is_ok() {
             break;
         }
         println!("asked again: {told:?}");
-        ready = example.request(name, &again.to_string()).await?;
-        told = usage(example, &ready).await;
+        ready = story.request(name, &again.to_string()).await?;
+        told = compare(story.clone(), ready).await;
     }
     told
 }
 
-async fn usage(example: &Story, ready: &PerformanceBaseline) -> Result<()> {
-    let record = example.record(ready).await?.record;
+async fn figures(story: Story, ready: PerformanceBaseline) -> Result<()> {
+    let recorded = story.record(&ready).await?;
+    let checks = Checks { url: &story.environment.prometheus, record: &recorded.record };
+    checks.percentiles().await?;
+    checks.rates().await?;
+    checks.endpoints().await?;
+    checks.own_query().await?;
+    shown(&story, &ready, &recorded.record).await
+}
+
+async fn usage(example: Story, ready: PerformanceBaseline) -> Result<()> {
+    let record = example.record(&ready).await?.record;
     let (url, to) = (&example.environment.prometheus, record.window.to);
     let found = record.infrastructure_metrics.as_ref().context("infrastructure metrics")?;
     let rows = "namespace=\"smart-dairy\",container!=\"\",container!=\"POD\"";

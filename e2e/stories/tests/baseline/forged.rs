@@ -21,6 +21,7 @@ use plimsoll_cluster::ScratchImage;
 use plimsoll_stories::audit::OPERATOR;
 use plimsoll_stories::baseline::RUN;
 use plimsoll_stories::charts::run as run_command;
+use plimsoll_stories::image::import;
 use plimsoll_stories::policy::Refusal;
 use plimsoll_stories::story::{Story, tell};
 use serde_json::json;
@@ -192,6 +193,6 @@ fn make_printer() -> Result<String> {
     let archive = folder.path().join("print.tar");
     let image = ScratchImage { binary: &binary, entrypoint: "/print", user: "65532:65532" };
     image.write_archive(&archive, &reference)?;
-    plimsoll_cluster::find()?.import_image(&archive, &reference)?;
+    import(&archive, &reference)?;
     Ok(reference)
 }

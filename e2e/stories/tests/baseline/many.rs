@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
+use plimsoll_api::PerformanceBaselineStatus;
 use plimsoll_stories::audit::{OPERATOR, calls_of};
 use plimsoll_stories::story::{Story, tell};
 use serde_json::json;
@@ -46,10 +47,11 @@ async fn records_past_the_limit_go_with_their_reports() {
         let deadline = Duration::from_secs(30);
         story.until_gone::<ConfigMap>(&first, deadline).await?;
         story.until_gone::<ConfigMap>(&format!("{first}-report"), deadline).await?;
-        let rests = story.until_ready("dairy").await?;
+        let only = |status: &PerformanceBaselineStatus| {
+            status.history.len() == 1 && status.history[0].name == second
+        };
+        let rests = story.until_baseline("the old run is forgotten", "dairy", deadline, only).await?;
         story.record(&rests).await?;
-        let history = rests.status.context("a status")?.history;
-        ensure!(history.len() == 1 && history[0].name == second, "{history:?}");
         Ok(())
     })
     .await;

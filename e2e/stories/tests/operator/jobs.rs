@@ -10,6 +10,7 @@ use plimsoll_cluster::{Tool, cache_folder};
 use plimsoll_stories::baseline::{RUN, says};
 use plimsoll_stories::charts::run;
 use plimsoll_stories::gate::{Answer, Gate};
+use plimsoll_stories::image::import;
 use plimsoll_stories::story::Story;
 use serde_json::json;
 
@@ -93,7 +94,7 @@ async fn an_image_that_cannot_be_pulled_is_told_and_the_image_helps() {
             Ok(())
         }
         .await;
-        import(&story)?;
+        restore(&story)?;
         told?;
         story.until_ready("dairy").await?;
         Ok(())
@@ -109,10 +110,8 @@ fn forget(story: &Story) -> Result<()> {
     Ok(())
 }
 
-fn import(story: &Story) -> Result<()> {
+fn restore(story: &Story) -> Result<()> {
     let image = &story.environment.image;
     let (name, tag) = image.rsplit_once(':').context("the image has a tag")?;
-    let archive = cache_folder().join("images").join(format!("{name}-{tag}.tar"));
-    plimsoll_cluster::find()?.import_image(&archive, image)?;
-    Ok(())
+    import(&cache_folder().join("images").join(format!("{name}-{tag}.tar")), image)
 }
