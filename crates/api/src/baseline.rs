@@ -14,7 +14,8 @@ pub use status::{
 
 use crate::common::{Sources, rule};
 
-/// What to record, from where, and when.
+/// What to record, from where, and when. A run starts when what is measured changes: window, sources (but for auth and tls),
+/// web, api or metrics. Other edits start none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(

@@ -118,12 +118,11 @@ fn collect_rules(path: &str, props: &JSONSchemaProps, found: &mut Vec<(String, S
         let field = rule.field_path.as_deref().unwrap_or_default();
         found.push((format!("{path}{field}"), rule.message.clone().unwrap_or_else(|| rule.rule.clone())));
     }
+    if let Some(item) = item(props) {
+        collect_rules(&format!("{path}[]"), item, found);
+    }
     for (name, field) in props.properties.iter().flatten() {
-        let path = format!("{path}.{name}");
-        match item(field) {
-            Some(item) => collect_rules(&format!("{path}[]"), item, found),
-            None => collect_rules(&path, field, found),
-        }
+        collect_rules(&format!("{path}.{name}"), field, found);
     }
 }
 

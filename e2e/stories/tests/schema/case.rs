@@ -83,6 +83,7 @@ pub(crate) async fn all(server: &Server) -> Result<Vec<Case>> {
     ensure!(missed.is_empty(), "no base fills {missed:?}: add them to bases.rs");
     cases.extend(rules::cases(&schema)?);
     cases.extend(catalogue::cases());
+    cases.extend(catalogue::examples()?);
     Ok(cases)
 }
 

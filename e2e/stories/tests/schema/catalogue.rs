@@ -1,5 +1,7 @@
 //! Bad input that no schema lists: what people and attackers write into fields that are text to a schema.
 
+use anyhow::Result;
+use plimsoll_stories::charts::{documents, root};
 use serde_json::{Value, json};
 
 use crate::bases::{full, least, least_with, with};
@@ -209,6 +211,19 @@ fn headers() -> Vec<Case> {
         cases.push(Case::new(format!("header of value {value:?}"), &of("X-A", value), Expected::Accepted));
     }
     cases
+}
+
+/// The baselines that we show.
+pub(crate) fn examples() -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for file in ["baseline.yaml", "local/baseline.yaml"] {
+        let path = root().join("examples/smart-dairy").join(file);
+        for mut object in documents(&std::fs::read_to_string(&path)?)? {
+            object["metadata"]["namespace"] = json!("default");
+            cases.push(Case::new(format!("example {file}"), &object, Expected::Accepted));
+        }
+    }
+    Ok(cases)
 }
 
 /// Names of objects, and of the Secrets that they refer to.
