@@ -86,6 +86,8 @@ impl ScratchImage<'_> {
     }
 }
 
+/// How often an import is tried.
+const IMPORT_TRIES: u32 = 3;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Writes a blob under its digest and returns its descriptor.
@@ -141,8 +143,16 @@ pub(crate) fn import(state: &State, archive: &Path, reference: &str) -> Result<(
     let mut command = ctr(state)?;
     // The index is named, not the images in it: an OCI archive may hold no name, and then this one is enough.
     command.args(["image", "import", "--index-name", &normalized(reference)]).arg(archive);
-    run(&mut command)?;
-    Ok(())
+    // containerd's garbage collection may take a blob before the image that names it is written; the archive has it.
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match run(&mut command) {
+            Ok(_) => return Ok(()),
+            Err(error) if tries >= IMPORT_TRIES => return Err(error),
+            Err(_) => {}
+        }
+    }
 }
 
 /// containerd's own client, on the cluster's socket and in the kubelet's namespace.
