@@ -147,10 +147,4 @@ mod tests {
         assert_eq!(ended("test", "a", Duration::from_secs(60)), Some(true));
         assert_eq!(ended("test", "", Duration::from_secs(60)), Some(false));
     }
-
-    #[test]
-    #[ignore = "needs the tool, which `cargo xtask test` installs"]
-    fn what_the_workspace_depends_on_is_allowed() {
-        deny().unwrap();
-    }
 }
