@@ -119,8 +119,15 @@ pub async fn calls_of(admin: &Client, user: &str) -> Result<Vec<Entry>> {
     tokio::task::spawn_blocking(move || {
         let mut entries = Vec::new();
         for file in files {
-            for line in BufReader::new(std::fs::File::open(&file)?).lines() {
-                let line = line?;
+            let mut reader = BufReader::new(std::fs::File::open(&file)?);
+            let mut line = String::new();
+            loop {
+                line.clear();
+                reader.read_line(&mut line)?;
+                // The last line may be half written: whatever stands there came after our mark.
+                if !line.ends_with('\n') {
+                    break;
+                }
                 if !line.contains(&user) {
                     continue;
                 }
