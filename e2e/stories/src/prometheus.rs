@@ -69,12 +69,15 @@ impl Prometheus {
         });
         let deadline = Instant::now() + START;
         let mut seen = Vec::new();
+        let mut ready = false;
         while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             if line.contains("Listening on") {
                 let found = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
                 server.address = found.context("an address")?.trim_matches('"').parse()?;
             }
-            if line.contains("Server is ready to receive web requests") && server.address.port() != 0 {
+            ready |= line.contains("Server is ready to receive web requests");
+            // The two lines come in either order.
+            if ready && server.address.port() != 0 {
                 return Ok(server);
             }
             seen.push(line);
