@@ -18,7 +18,7 @@ pub enum Trigger {
     Retry {
         /// Which attempt, from 1.
         attempt: i32,
-        /// Name of the run that failed first.
+        /// Name of the run that failed last.
         of: String,
     },
 }
