@@ -190,35 +190,23 @@ fn verify(payload: &str) -> Result<Vec<u8>, FrameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{SCHEMA, WebMetrics, Window};
+    use crate::record::{RecordNames, WebMetrics};
     use proptest::prelude::*;
 
     const NONCE: &str = "0123456789abcdef0123456789abcdef";
 
     fn envelope() -> Envelope {
         let instant = "2026-11-23T02:00:00Z".parse().unwrap();
+        let names =
+            RecordNames { name: "dairy", namespace: "farm", run: "dairy-0123456789", run_key: "sha256:key" };
         Envelope {
             uid: "uid-of-the-baseline".to_owned(),
             run_key: "sha256:key".to_owned(),
             job_uid: "uid-of-the-job".to_owned(),
             record: BaselineRecord {
-                schema: SCHEMA.to_owned(),
-                name: "dairy".to_owned(),
-                namespace: "farm".to_owned(),
-                run: "dairy-0123456789".to_owned(),
-                run_key: "sha256:key".to_owned(),
-                collection_date: instant,
-                period_days: 7.0,
-                window: Window { from: instant, to: instant },
                 complete: true,
-                sources: Vec::new(),
                 web_metrics: Some(WebMetrics { page_load_p95_ms: Some(12.5), ..WebMetrics::default() }),
-                api_metrics: None,
-                infrastructure_metrics: None,
-                kubernetes: None,
-                custom_metrics: None,
-                basis: std::collections::BTreeMap::new(),
-                truncated: std::collections::BTreeMap::new(),
+                ..BaselineRecord::empty(names, 604_800, instant)
             },
         }
     }

@@ -30,15 +30,30 @@ pub struct BaselineRequest {
     /// The evaluation instant, where it is fixed (tests, a scheduled slot read later); otherwise the start of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Timestamp>,
+    /// Time between the two snapshots of cumulative counters, seconds; 0 takes one snapshot.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sample_seconds: u64,
     /// Where Prometheus is, if it is a source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusRequest>,
+    /// Where PostgreSQL is, if it is a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresRequest>,
+    /// Where Redis is, if it is a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisRequest>,
     /// Web figures to collect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web: Option<WebRequest>,
     /// API figures to collect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<ApiRequest>,
+    /// Database figures to collect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseRequest>,
+    /// Cache figures to collect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheRequest>,
     /// The user's own queries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<MetricRequest>,
@@ -79,6 +94,158 @@ pub enum Auth {
         /// Key with the password.
         password: KeyRef,
     },
+}
+
+/// A PostgreSQL server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostgresRequest {
+    /// Where it is and who we are there.
+    pub access: PostgresAccess,
+    /// Whether and how TLS is used.
+    pub ssl_mode: SslMode,
+    /// CA bundle in PEM; the public roots otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<KeyRef>,
+    /// Name to verify the server's certificate for, where it is not the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+}
+
+/// Where a PostgreSQL database is and who we are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PostgresAccess {
+    /// All of it in one key: `postgresql://user:password@host:port/database`.
+    Uri(KeyRef),
+    /// Host, port and database from the spec, user and password from keys.
+    Parts {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Name of the database.
+        database: String,
+        /// Key with the user's name.
+        username: KeyRef,
+        /// Key with the password.
+        password: KeyRef,
+    },
+}
+
+/// Whether and how TLS is used towards PostgreSQL, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// Where the server offers it, unverified.
+    Prefer,
+    /// Always, unverified.
+    Require,
+    /// Always; the certificate must come from the CA, for whatever name.
+    VerifyCA,
+    /// Always; the certificate must come from the CA and be for the host.
+    VerifyFull,
+}
+
+/// A Redis or Valkey server, or the Sentinels that know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisRequest {
+    /// Where it is and who we are there.
+    pub access: RedisAccess,
+    /// TLS, where it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RedisTls>,
+    /// Set where the address is a Sentinel's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<SentinelRequest>,
+}
+
+/// Where a Redis server is and who we are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RedisAccess {
+    /// All of it in one key: `redis://user:password@host:port` or `rediss://...`, which uses TLS.
+    Uri(KeyRef),
+    /// Host and port from the spec.
+    Parts {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Where user and password are; none are sent when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<RedisCredentials>,
+    },
+}
+
+/// User and password of a Redis server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisCredentials {
+    /// Key with the user's name, which may be absent from its Secret: then the user is `default`.
+    pub username: KeyRef,
+    /// Key with the password.
+    pub password: KeyRef,
+}
+
+/// How to verify a Redis server's certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisTls {
+    /// CA bundle in PEM; the public roots otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<KeyRef>,
+    /// Name to verify the certificate for, where it is not the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+}
+
+/// How to find the server by its Sentinels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentinelRequest {
+    /// Name under which the Sentinels watch the master.
+    pub master_name: String,
+    /// User and password of the Sentinels themselves; none are sent when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<RedisCredentials>,
+}
+
+/// What to read of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseRequest {
+    /// How many tables to list by size.
+    pub top_tables: u32,
+    /// How many statements to list by mean time.
+    pub top_queries: u32,
+    /// Mean execution time above which a statement is slow, milliseconds.
+    pub slow_query_threshold_ms: u64,
+    /// Name of a Prometheus histogram of query times in seconds, without `_bucket`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_histogram: Option<String>,
+    /// Label matchers of that histogram, without braces; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub matchers: String,
+    /// Names for statements, by `queryid`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<StatementLabel>,
+}
+
+/// A name for a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementLabel {
+    /// `queryid` of pg_stat_statements.
+    pub query_id: String,
+    /// Its name in reports.
+    pub label: String,
+}
+
+/// What to read of a cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheRequest {
+    /// How many keys to sample; 0 samples none.
+    pub sample_keys: u64,
+    /// Longest time for sampling and counting sessions, milliseconds.
+    pub max_duration_ms: u64,
+    /// What ends the prefix of a key; not empty.
+    pub delimiter: String,
+    /// How a session's key begins; empty counts no sessions.
+    pub session_prefix: String,
 }
 
 /// One key of a Secret or a ConfigMap of the resource's own namespace.
@@ -173,6 +340,71 @@ pub enum Unit {
     Count,
     /// A rate, per second.
     PerSecond,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+impl BaselineRequest {
+    /// Every key that a source needs, in the order in which they are first named. A run without one of them fails.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&KeyRef> {
+        let prometheus = self.prometheus.iter().flat_map(PrometheusRequest::keys);
+        let postgres = self.postgres.iter().flat_map(PostgresRequest::keys);
+        let redis = self.redis.iter().flat_map(RedisRequest::keys);
+        prometheus.chain(postgres).chain(redis).collect()
+    }
+
+    /// Every key that is used where it is there and is no fault where it is not.
+    #[must_use]
+    pub fn optional_keys(&self) -> Vec<&KeyRef> {
+        self.redis.iter().flat_map(RedisRequest::optional_keys).collect()
+    }
+}
+
+impl PostgresRequest {
+    /// Every key that this source needs.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&KeyRef> {
+        let mut keys = match &self.access {
+            PostgresAccess::Uri(uri) => vec![uri],
+            PostgresAccess::Parts { username, password, .. } => vec![username, password],
+        };
+        keys.extend(&self.ca);
+        keys
+    }
+}
+
+impl RedisRequest {
+    /// Every key that this source needs.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&KeyRef> {
+        let mut keys: Vec<&KeyRef> = match &self.access {
+            RedisAccess::Uri(uri) => vec![uri],
+            RedisAccess::Parts { credentials, .. } => {
+                credentials.iter().map(|credentials| &credentials.password).collect()
+            }
+        };
+        keys.extend(self.tls.iter().filter_map(|tls| tls.ca.as_ref()));
+        keys.extend(self.sentinel_credentials().map(|credentials| &credentials.password));
+        keys
+    }
+
+    /// Every key that is used where it is there and is no fault where it is not: the users' names.
+    #[must_use]
+    pub fn optional_keys(&self) -> Vec<&KeyRef> {
+        let own = match &self.access {
+            RedisAccess::Uri(_) => None,
+            RedisAccess::Parts { credentials, .. } => credentials.as_ref(),
+        };
+        own.into_iter().chain(self.sentinel_credentials()).map(|credentials| &credentials.username).collect()
+    }
+
+    fn sentinel_credentials(&self) -> Option<&RedisCredentials> {
+        self.sentinel.as_ref().and_then(|sentinel| sentinel.credentials.as_ref())
+    }
 }
 
 impl PrometheusRequest {

@@ -14,7 +14,7 @@ use plimsoll_analysis::job::{
 };
 use plimsoll_analysis::record::{BaselineRecord, SourceReason, SourceState};
 use plimsoll_analysis::request::{BaselineRequest, KeyRef, SCHEMA};
-use plimsoll_collect::{AddressPolicy, Keys, NoProgress, collect};
+use plimsoll_collect::{AddressPolicy, Keys, Means, NoProgress, TimeLimit, collect};
 
 use crate::logging::{self, Bounded};
 
@@ -189,17 +189,21 @@ pub(crate) async fn measure(
     stop: impl Future<Output = ()>,
 ) -> Envelope {
     let request = &given.request;
-    let wanted: Vec<&KeyRef> = request.prometheus.iter().flat_map(|source| source.keys()).collect();
+    let wanted: Vec<&KeyRef> = request.keys().into_iter().chain(request.optional_keys()).collect();
     let keys = Keys::from_folders(&pod.secrets, &pod.config_maps, &wanted);
     tracing::info!(run = request.run, "collecting");
     let now = Timestamp::now();
-    let deadline = pod.started + given.reading();
+    let limit = TimeLimit::at(pod.started + given.reading());
+    let means = Means { keys: &keys, policy, limit: &limit, progress: &NoProgress };
+    let collected = collect(request, means, now);
+    tokio::pin!(collected);
     let record = tokio::select! {
-        record = collect(request, &keys, policy, deadline, &NoProgress, now) => record,
+        record = &mut collected => record,
         () = stop => {
             tracing::warn!("told to stop before everything was read");
-            // With no time left every source that was not read is said to have timed out, and none is contacted.
-            let mut record = collect(request, &keys, policy, Instant::now(), &NoProgress, now).await;
+            // What is read stays, and what is not is said to have timed out.
+            limit.stop();
+            let mut record = collected.await;
             say_stopped(&mut record, pod.started.elapsed());
             record
         }
@@ -268,7 +272,7 @@ fn told_to_stop() -> impl Future<Output = ()> {
 /// Says why sources timed out: not for their own slowness.
 fn say_stopped(record: &mut BaselineRecord, after: Duration) {
     for source in &mut record.sources {
-        if source.state == SourceState::Failed && source.reason == Some(SourceReason::Timeout) {
+        if source.state != SourceState::Collected && source.reason == Some(SourceReason::Timeout) {
             source.message = Some(format!(
                 "the run was told to stop after {} s, before it had read everything: its pod was deleted, evicted or \
                  at its deadline; raise activeDeadlineSeconds if it was the deadline",

@@ -172,18 +172,40 @@ impl Resolve for Guard {
     fn resolve(&self, _name: Name) -> Resolving {
         let (host, port, policy) = (self.host.clone(), self.port, Arc::clone(&self.policy));
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = match &host {
-                Host::Domain(name) => tokio::net::lookup_host((name.as_str(), port)).await?.collect(),
-                Host::Ipv4(ip) => vec![SocketAddr::new((*ip).into(), port)],
-                Host::Ipv6(ip) => vec![SocketAddr::new((*ip).into(), port)],
-            };
-            // One refused address refuses the name: a name that also answers with such an address is up to no good.
-            for address in &addresses {
-                checked(&policy, &host, *address)?;
-            }
+            let addresses = resolve(&host, port, &policy).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// A host has no address that may be contacted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResolveError {
+    #[error("the name {host} cannot be resolved: {error}")]
+    Unknown { host: String, error: std::io::Error },
+    #[error("{0}")]
+    Forbidden(#[from] ForbiddenAddress),
+}
+
+/// Every address of a host, each allowed by the policy. The caller connects to one of these and does not resolve again.
+pub(crate) async fn resolve(
+    host: &Host<String>,
+    port: u16,
+    policy: &AddressPolicy,
+) -> Result<Vec<SocketAddr>, ResolveError> {
+    let addresses: Vec<SocketAddr> = match host {
+        Host::Domain(name) => match tokio::net::lookup_host((name.as_str(), port)).await {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => return Err(ResolveError::Unknown { host: name.clone(), error }),
+        },
+        Host::Ipv4(ip) => vec![SocketAddr::new((*ip).into(), port)],
+        Host::Ipv6(ip) => vec![SocketAddr::new((*ip).into(), port)],
+    };
+    // One refused address refuses the name: a name that also answers with such an address is up to no good.
+    for address in &addresses {
+        checked(policy, host, *address)?;
+    }
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -253,7 +275,7 @@ mod tests {
     async fn a_name_with_a_refused_address_is_not_resolved() {
         let guard = Guard::new(Host::Domain("localhost".to_owned()), 9090, job());
         let error = guard.resolve("anything".parse().unwrap()).await.err().unwrap();
-        assert!(error.downcast_ref::<ForbiddenAddress>().is_some(), "{error}");
+        assert!(matches!(error.downcast_ref::<ResolveError>(), Some(ResolveError::Forbidden(_))), "{error}");
         assert!(error.to_string().contains("localhost"), "{error}");
         let open = Guard::new(Host::Domain("localhost".to_owned()), 9090, AddressPolicy::Unrestricted);
         assert!(open.resolve("anything".parse().unwrap()).await.unwrap().all(|found| found.port() == 9090));

@@ -13,9 +13,12 @@ use plimsoll_analysis::request::{KeyKind, KeyRef};
 /// Most bytes of one value: the API server accepts no larger Secret or ConfigMap.
 const MAX_VALUE_BYTES: u64 = 1024 * 1024;
 
-/// Resolved values by key. Neither `Debug` nor `Display` shows a value.
+/// Values by key, and why a key has none. Neither `Debug` nor `Display` shows a value.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Keys(BTreeMap<KeyRef, Vec<u8>>);
+pub struct Keys {
+    values: BTreeMap<KeyRef, Vec<u8>>,
+    missing: BTreeMap<KeyRef, MissingKey>,
+}
 
 /// A key that the request names could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,51 +69,72 @@ pub(crate) fn kind_name(kind: KeyKind) -> &'static str {
     }
 }
 
+/// A key in messages.
+pub(crate) fn described(key: &KeyRef) -> String {
+    format!("key {} of {} {}", key.key, kind_name(key.kind), key.name)
+}
+
 impl Keys {
     /// Takes values that were read elsewhere, for example from manifests. A trailing line end is dropped, as
     /// [`Keys::from_folders`] does.
     #[must_use]
     pub fn from_map(values: BTreeMap<KeyRef, Vec<u8>>) -> Self {
-        Self(values.into_iter().map(|(key, value)| (key, trimmed(value))).collect())
+        let values = values.into_iter().map(|(key, value)| (key, trimmed(value))).collect();
+        Self { values, missing: BTreeMap::new() }
     }
 
     /// Reads `wanted` from folders in which a kubelet mounted each object as `<folder>/<name>/<key>`.
     ///
     /// A trailing line end of a value is dropped: `echo token > file` and most editors add one, and no token,
-    /// password, header or PEM bundle needs it.
-    ///
-    /// # Errors
-    /// The first of `wanted` that could not be read: [`MissingKey::Object`] where its folder is missing or empty (the
-    /// volume of a missing object is mounted empty), [`MissingKey::Key`] where others are there.
-    pub fn from_folders(secrets: &Path, config_maps: &Path, wanted: &[&KeyRef]) -> Result<Self, MissingKey> {
-        let mut values = BTreeMap::new();
+    /// password, header or PEM bundle needs it. A key that cannot be read is an error of whoever needs it, so that a
+    /// source whose Secret is missing hides no other: [`Keys::require`].
+    #[must_use]
+    pub fn from_folders(secrets: &Path, config_maps: &Path, wanted: &[&KeyRef]) -> Self {
+        let mut keys = Self::default();
         for key in wanted {
             let root = match key.kind {
                 KeyKind::Secret => secrets,
                 KeyKind::ConfigMap => config_maps,
             };
-            values.insert((*key).clone(), trimmed(read_key(root, key)?));
+            match read_key(root, key) {
+                Ok(value) => drop(keys.values.insert((*key).clone(), trimmed(value))),
+                Err(error) => drop(keys.missing.insert((*key).clone(), error)),
+            }
         }
-        Ok(Self(values))
+        keys
     }
 
-    /// The value of a key, if it was resolved.
+    /// The value of a key, if it was read.
     #[must_use]
     pub fn get(&self, key: &KeyRef) -> Option<&[u8]> {
-        self.0.get(key).map(Vec::as_slice)
+        self.values.get(key).map(Vec::as_slice)
+    }
+
+    /// The value of a key that is needed.
+    ///
+    /// # Errors
+    /// [`MissingKey::Object`] where its folder is missing or empty (the volume of a missing object is mounted empty),
+    /// [`MissingKey::Key`] where others are there.
+    pub fn require(&self, key: &KeyRef) -> Result<&[u8], MissingKey> {
+        self.get(key).ok_or_else(|| {
+            self.missing.get(key).cloned().unwrap_or_else(|| MissingKey::Unreadable {
+                key: key.clone(),
+                why: "it is not among the keys that the run was given".to_owned(),
+            })
+        })
     }
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Keys")?;
-        formatter.debug_list().entries(self.0.keys()).finish()
+        formatter.debug_list().entries(self.values.keys()).finish()
     }
 }
 
 impl fmt::Display for Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} keys", self.0.len())
+        write!(formatter, "{} keys", self.values.len())
     }
 }
 
@@ -178,7 +202,7 @@ mod tests {
         std::fs::write(secrets.join("prom/token"), "canary-7f3a\r\n").unwrap();
         std::fs::write(maps.join("ca/ca.crt"), "a\n\n").unwrap();
         let (token, ca) = (key(KeyKind::Secret, "prom", "token"), key(KeyKind::ConfigMap, "ca", "ca.crt"));
-        let keys = Keys::from_folders(&secrets, &maps, &[&token, &ca]).unwrap();
+        let keys = Keys::from_folders(&secrets, &maps, &[&token, &ca]);
         assert_eq!(keys.get(&token), Some(&b"canary-7f3a"[..]));
         assert_eq!(keys.get(&ca), Some(&b"a\n"[..]));
         assert_eq!(keys.get(&key(KeyKind::Secret, "ca", "ca.crt")), None);
@@ -193,7 +217,7 @@ mod tests {
         std::fs::write(root.join("prom/other"), "x").unwrap();
         for (name, expected) in [("absent", "Object"), ("empty", "Object"), ("prom", "Key")] {
             let wanted = key(KeyKind::Secret, name, "token");
-            let error = Keys::from_folders(root, root, &[&wanted]).unwrap_err();
+            let error = Keys::from_folders(root, root, &[&wanted]).require(&wanted).unwrap_err();
             assert!(format!("{error:?}").starts_with(expected), "{name}: {error:?}");
             assert!(error.to_string().contains(name) && error.to_string().contains("token"), "{error}");
             assert!(error.to_string().contains(if expected == "Key" { "add the key" } else { "create it" }));
@@ -208,7 +232,7 @@ mod tests {
         for (name, entry) in [("..", "outside"), ("a", "../../outside"), (".", "a"), ("a", ""), ("", "a")] {
             let wanted = key(KeyKind::Secret, name, entry);
             let root = folder.path().join("secrets");
-            let error = Keys::from_folders(&root, &root, &[&wanted]).unwrap_err();
+            let error = Keys::from_folders(&root, &root, &[&wanted]).require(&wanted).unwrap_err();
             assert!(matches!(error, MissingKey::Unreadable { .. }), "{name}/{entry}: {error:?}");
         }
     }

@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use plimsoll_analysis::record::{SourceReason, SourceState};
 use plimsoll_analysis::request::{Auth, Header, HeaderValue, KeyKind, KeyRef};
-use plimsoll_collect::{AddressPolicy, Keys, MissingKey, NoProgress, collect};
+use plimsoll_collect::{AddressPolicy, Keys, Means, NoProgress, TimeLimit, collect};
 use support::http::{Received, Server, answer, empty, json};
 use support::{message, parameters, request, run, run_for, source};
 
@@ -280,10 +280,15 @@ async fn a_job_does_not_even_connect_to_a_forbidden_address() {
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0.0.0.0"] {
         let url = format!("http://{host}:{port}");
         let policy = AddressPolicy::job(&[]).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let limit = TimeLimit::at(Instant::now() + Duration::from_secs(20));
         let wanted = request(&url);
-        let keys = Ok(Keys::default());
-        let record = collect(&wanted, &keys, &policy, deadline, &NoProgress, Timestamp::now()).await;
+        let keys = Keys::default();
+        let record = collect(
+            &wanted,
+            Means { keys: &keys, policy: &policy, limit: &limit, progress: &NoProgress },
+            Timestamp::now(),
+        )
+        .await;
         assert_eq!(source(&record).reason, Some(SourceReason::Unreachable), "{host}");
         assert!(message(&record).contains("may not contact"), "{host}: {}", message(&record));
     }
@@ -291,12 +296,22 @@ async fn a_job_does_not_even_connect_to_a_forbidden_address() {
     let mut wanted = request("http://192.0.2.7:6443");
     wanted.forbidden_addresses = vec!["192.0.2.7:6443".to_owned()];
     let policy = AddressPolicy::job(&[]).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let keys = Ok(Keys::default());
-    let record = collect(&wanted, &keys, &policy, deadline, &NoProgress, Timestamp::now()).await;
+    let limit = TimeLimit::at(Instant::now() + Duration::from_secs(20));
+    let keys = Keys::default();
+    let record = collect(
+        &wanted,
+        Means { keys: &keys, policy: &policy, limit: &limit, progress: &NoProgress },
+        Timestamp::now(),
+    )
+    .await;
     assert!(message(&record).contains("Kubernetes API server"), "{}", message(&record));
     wanted.forbidden_addresses = vec!["kubernetes".to_owned()];
-    let record = collect(&wanted, &keys, &policy, deadline, &NoProgress, Timestamp::now()).await;
+    let record = collect(
+        &wanted,
+        Means { keys: &keys, policy: &policy, limit: &limit, progress: &NoProgress },
+        Timestamp::now(),
+    )
+    .await;
     assert!(message(&record).contains("forbidden_addresses"), "{}", message(&record));
     assert_eq!(server.received().len(), 0);
 }
@@ -351,17 +366,17 @@ async fn a_value_that_no_header_can_hold_is_named_by_its_key() {
 
 #[tokio::test]
 async fn a_missing_secret_or_key_is_the_sources_failure() {
-    for (missing, reason) in [
-        (MissingKey::Object(key("prom", "token")), SourceReason::SecretMissing),
-        (MissingKey::Key(key("prom", "token")), SourceReason::KeyMissing),
-    ] {
-        let text = missing.to_string();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let policy = AddressPolicy::Unrestricted;
-        let wanted = request("http://127.0.0.1:9");
-        let record = collect(&wanted, &Err(missing), &policy, deadline, &NoProgress, Timestamp::now()).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("other")).unwrap();
+    std::fs::write(folder.path().join("other/password"), CANARY).unwrap();
+    for (name, reason) in [("prom", SourceReason::SecretMissing), ("other", SourceReason::KeyMissing)] {
+        let token = key(name, "token");
+        let keys = Keys::from_folders(folder.path(), folder.path(), &[&token]);
+        let mut wanted = request("http://127.0.0.1:9");
+        wanted.prometheus.as_mut().unwrap().auth = Some(Auth::Bearer(token.clone()));
+        let record = run_for(&wanted, keys.clone(), Duration::from_secs(20)).await;
         assert_eq!(source(&record).reason, Some(reason));
-        assert_eq!(message(&record), text);
+        assert_eq!(message(&record), keys.require(&token).unwrap_err().to_string());
     }
 }
 
@@ -428,9 +443,14 @@ async fn progress_counts_every_step_to_the_end() {
     let mut wanted = request(&server.url());
     wanted.metrics = vec![metric("one", "up")];
     let log = Log::default();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let keys = Ok(Keys::default());
-    let _ = collect(&wanted, &keys, &AddressPolicy::Unrestricted, deadline, &log, Timestamp::now()).await;
+    let limit = TimeLimit::at(Instant::now() + Duration::from_secs(20));
+    let keys = Keys::default();
+    let _ = collect(
+        &wanted,
+        Means { keys: &keys, policy: &AddressPolicy::Unrestricted, limit: &limit, progress: &log },
+        Timestamp::now(),
+    )
+    .await;
     let steps = log.0.into_inner().unwrap();
     let total = steps.len() - 1;
     assert_eq!(steps.iter().map(|step| step.0).collect::<Vec<_>>(), (0..=total).collect::<Vec<_>>());

@@ -1,8 +1,8 @@
 //! Objects and records to test with. Their names are unlike their kinds, so that a mixed-up field shows.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use plimsoll_analysis::record::{
-    ApiMetrics, BaselineRecord, Basis, BasisKind, Cost, SCHEMA, Source, SourceReason, SourceState,
+    ApiMetrics, BaselineRecord, Basis, BasisKind, Cost, RecordNames, Source, SourceReason, SourceState,
     WebMetrics, Window,
 };
 use plimsoll_analysis::request::BaselineRequest;
@@ -136,35 +136,28 @@ fn with_defaults<T: DeserializeOwned>(given: &serde_json::Value) -> T {
 /// where the request asks for them, each with full coverage.
 #[must_use]
 pub fn record_of(request: &BaselineRequest, now: Timestamp) -> BaselineRecord {
-    let to = request.to.unwrap_or(now);
-    let length = SignedDuration::from_secs(i64::try_from(request.window_seconds).unwrap_or(i64::MAX));
-    let window = Window { from: to.checked_sub(length).unwrap_or(Timestamp::UNIX_EPOCH), to };
+    let names = RecordNames {
+        name: &request.name,
+        namespace: &request.namespace,
+        run: &request.run,
+        run_key: &request.run_key,
+    };
+    let empty = BaselineRecord::empty(names, request.window_seconds, request.to.unwrap_or(now));
+    let window = empty.window;
     let mut record = BaselineRecord {
-        schema: SCHEMA.to_owned(),
-        name: request.name.clone(),
-        namespace: request.namespace.clone(),
-        run: request.run.clone(),
-        run_key: request.run_key.clone(),
         collection_date: now,
-        period_days: length.as_secs_f64() / 86_400.0,
-        window,
-        complete: false,
         sources: vec![Source {
             name: "prometheus".to_owned(),
             state: SourceState::Collected,
             reason: None,
             message: None,
             duration_ms: Some(412),
-            cost: Some(Cost { queries: Some(19), bytes: Some(81_234) }),
+            cost: Some(Cost { queries: Some(19), bytes: Some(81_234), ..Cost::default() }),
             warnings: Vec::new(),
         }],
         web_metrics: request.web.as_ref().map(|_| web_metrics()),
         api_metrics: request.api.as_ref().map(|_| api_metrics()),
-        infrastructure_metrics: None,
-        kubernetes: None,
-        custom_metrics: None,
-        basis: std::collections::BTreeMap::new(),
-        truncated: std::collections::BTreeMap::new(),
+        ..empty
     };
     for section in ["web_metrics", "api_metrics"] {
         record.basis.insert(section.to_owned(), full_basis(window));

@@ -3,6 +3,9 @@
 //! A value that could not be had is absent: no null, no 0, no empty object. A list or map that was read and is
 //! empty is `[]` or `{}`. Times are RFC 3339 in UTC. Readers allow unknown keys.
 
+mod cache;
+mod counters;
+mod database;
 mod kubernetes;
 
 use std::collections::BTreeMap;
@@ -13,6 +16,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::request::Unit;
 
+pub use cache::{
+    CacheAnalysis, CacheConfig, CacheMetrics, CacheRecommendation, CacheServer, GiantKey, KeyPattern,
+    Keyspace, PrefixEstimate,
+};
+pub use counters::{CacheCounters, Counters, DatabaseCounters, StatementCounter, TableCounter};
+pub use database::{
+    ConnectionHeadroom, Connections, DatabaseAnalysis, DatabaseMetrics, DatabaseServer, DeadTuples,
+    DuplicateIndex, InvalidIndex, MissingIndex, QueryTime, QueryTimeMethod, SlowStatement, StaleStatistics,
+    StatementMean, TableSize, UnusedIndex,
+};
 pub use kubernetes::{
     Autoscaler, AutoscalerMetric, Container, KubernetesFacts, Replicas, UnknownFact, Usage, Workload,
 };
@@ -49,6 +62,18 @@ pub struct BaselineRecord {
     /// API figures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_metrics: Option<ApiMetrics>,
+    /// Figures of a PostgreSQL database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_metrics: Option<DatabaseMetrics>,
+    /// What the database's statistics say that somebody should look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_analysis: Option<DatabaseAnalysis>,
+    /// Figures of a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_metrics: Option<CacheMetrics>,
+    /// Usage, keyspace, configuration and sessions of a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_analysis: Option<CacheAnalysis>,
     /// Figures of pods, from Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub infrastructure_metrics: Option<InfrastructureMetrics>,
@@ -58,6 +83,9 @@ pub struct BaselineRecord {
     /// Results of the user's own queries, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_metrics: Option<IndexMap<String, CustomMetric>>,
+    /// Cumulative counters as this run left them, for the next run's figures `SincePreviousRun`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
     /// Where each figure comes from, by its path in the record.
     #[serde(default)]
     pub basis: BTreeMap<String, Basis>,
@@ -78,7 +106,7 @@ pub struct Window {
 /// How one source answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// `prometheus`, `kubernetes`, ...
+    /// `prometheus`, `postgres`, `redis` or `kubernetes`.
     pub name: String,
     /// Whether it was collected.
     pub state: SourceState,
@@ -131,7 +159,7 @@ pub enum SourceReason {
     SecretMissing,
     /// A key that the spec names does not exist in its Secret or ConfigMap.
     KeyMissing,
-    /// An extension of a database is missing.
+    /// An extension of a database is missing; the message says how to install it.
     ExtensionMissing,
     /// The source holds nothing of what was asked for.
     NoData,
@@ -157,12 +185,21 @@ impl SourceReason {
 /// What reading a source cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Requests sent.
+    /// Requests sent: HTTP queries, SQL statements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queries: Option<u64>,
     /// Bytes of answers after decompression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Redis commands sent, each command of a pipeline counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<u64>,
+    /// Rows received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Time that the server itself spent on us, microseconds, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_time_us: Option<u64>,
 }
 
 /// Web figures; the seed's keys. Milliseconds, requests a second, percent.
@@ -318,9 +355,14 @@ impl BaselineRecord {
             sources: Vec::new(),
             web_metrics: None,
             api_metrics: None,
+            database_metrics: None,
+            database_analysis: None,
+            cache_metrics: None,
+            cache_analysis: None,
             infrastructure_metrics: None,
             kubernetes: None,
             custom_metrics: None,
+            counters: None,
             basis: BTreeMap::new(),
             truncated: BTreeMap::new(),
         }

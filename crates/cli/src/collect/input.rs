@@ -148,7 +148,12 @@ fn build(
 /// The values of the keys that the request names.
 fn keys(request: &BaselineRequest, objects: &Objects, namespace: &str) -> Result<Keys, Failure> {
     let (mut values, mut missing) = (BTreeMap::new(), Vec::new());
-    for key in request.prometheus.iter().flat_map(|source| source.keys()) {
+    for key in request.optional_keys() {
+        if let Ok(value) = value_of(key, objects, namespace) {
+            values.insert(key.clone(), value.to_vec());
+        }
+    }
+    for key in request.keys() {
         match value_of(key, objects, namespace) {
             Ok(value) => drop(values.insert(key.clone(), value.to_vec())),
             Err(message) if missing.contains(&message) => {}

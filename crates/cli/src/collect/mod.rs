@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use plimsoll_analysis::record::{BaselineRecord, SourceState};
-use plimsoll_collect::{AddressPolicy, NoProgress, Progress};
+use plimsoll_collect::{AddressPolicy, Means, NoProgress, Progress, TimeLimit};
 
 use crate::failure::{EXIT_INCOMPLETE, Failure};
 use crate::output::{self, Format};
@@ -90,16 +90,14 @@ fn record(input: Input, timeout: Duration, now: Timestamp) -> Result<BaselineRec
     let progress: Box<dyn Progress> =
         if std::io::stderr().is_terminal() { Box::new(progress::Bar::new()) } else { Box::new(NoProgress) };
     let Input { request, keys } = input;
-    let deadline = Instant::now() + timeout;
-    let policy = AddressPolicy::Unrestricted;
-    let record = runtime.block_on(plimsoll_collect::collect(
-        &request,
-        &Ok(keys),
-        &policy,
-        deadline,
-        progress.as_ref(),
-        now,
-    ));
+    let limit = TimeLimit::at(Instant::now() + timeout);
+    let means = Means {
+        keys: &keys,
+        policy: &AddressPolicy::Unrestricted,
+        limit: &limit,
+        progress: progress.as_ref(),
+    };
+    let record = runtime.block_on(plimsoll_collect::collect(&request, means, now));
     // A name that is still being looked up must not hold the process.
     runtime.shutdown_background();
     Ok(record)

@@ -3,7 +3,7 @@
 //!
 //! Queries are sent with GET, since proxies that authorise reads (kube-rbac-proxy and others) take POST for a write.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plimsoll_analysis::record::{Cost, SourceReason};
 use plimsoll_analysis::request::{Auth, HeaderValue as Value, KeyRef, PrometheusRequest};
@@ -11,11 +11,13 @@ use reqwest::header::{AUTHORIZATION, DATE, HOST, HeaderMap, HeaderName, HeaderVa
 use reqwest::{Response, StatusCode};
 use url::{Host, Url};
 
-use super::failure::Failure;
 use super::parse::{self, Answer, ParseError};
-use super::{tls, transport};
+use super::transport;
+use crate::failure::Failure;
 use crate::guard::{AddressPolicy, Guard};
-use crate::keys::{Keys, kind_name};
+use crate::keys::{Keys, described};
+use crate::limit::{Late, TimeLimit};
+use crate::tls;
 
 /// Longest that one query may take.
 pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,7 +42,7 @@ pub(crate) struct Client {
     headers: HeaderMap,
     /// The URL as the request has it, for messages.
     shown: String,
-    deadline: Instant,
+    limit: TimeLimit,
     queries: u64,
     bytes: u64,
     /// Seconds by which the server's clock is ahead of ours, by the first `Date` header.
@@ -53,7 +55,7 @@ impl Client {
         request: &PrometheusRequest,
         keys: &Keys,
         policy: AddressPolicy,
-        deadline: Instant,
+        limit: TimeLimit,
     ) -> Result<Self, Failure> {
         let (mut base, host) = base_url(&request.url)?;
         let port = base.port_or_known_default().expect("http and https have default ports");
@@ -67,7 +69,8 @@ impl Client {
         }
         let ca = request.ca.as_ref().map(|key| value_of(keys, key).map(|pem| (described(key), pem)));
         let ca = ca.transpose()?;
-        let config = tls::config(ca.as_ref().map(|(name, pem)| (name.as_str(), *pem)))?;
+        let mut config = tls::config(ca.as_ref().map(|(name, pem)| (name.as_str(), *pem)))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(config)
             .dns_resolver(guard)
@@ -86,7 +89,7 @@ impl Client {
             base,
             headers,
             shown: request.url.clone(),
-            deadline,
+            limit,
             queries: 0,
             bytes: 0,
             clock_ahead: None,
@@ -96,7 +99,7 @@ impl Client {
 
     /// What was spent so far.
     pub(crate) fn cost(&self) -> Cost {
-        Cost { queries: Some(self.queries), bytes: Some(self.bytes) }
+        Cost { queries: Some(self.queries), bytes: Some(self.bytes), ..Cost::default() }
     }
 
     /// The server's URL, for messages.
@@ -122,7 +125,7 @@ impl Client {
         endpoint: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Answer, Failure> {
-        let remaining = self.deadline.saturating_duration_since(Instant::now());
+        let remaining = self.limit.remaining();
         if remaining.is_zero() {
             let message = "the run's time was over before it was asked; \
                            raise activeDeadlineSeconds, shorten the window or ask for less";
@@ -130,9 +133,10 @@ impl Client {
         }
         let limit = remaining.min(QUERY_TIMEOUT);
         let url = self.url(endpoint, parameters, limit);
-        match tokio::time::timeout(limit, self.exchange(url)).await {
+        let until = self.limit.clone();
+        match until.within(limit, self.exchange(url)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::of_query(
+            Err(Late(limit)) => Err(Failure::of_query(
                 SourceReason::Timeout,
                 format!(
                     "{} did not answer within {} s; shorten the window, narrow the matchers, or look at the server's load",
@@ -338,15 +342,7 @@ fn sensitive(bytes: &[u8], key: &KeyRef) -> Result<HeaderValue, Failure> {
 }
 
 fn value_of<'a>(keys: &'a Keys, key: &KeyRef) -> Result<&'a [u8], Failure> {
-    keys.get(key).ok_or_else(|| {
-        let message = format!("{} was not read; name it among the keys that the run needs", described(key));
-        Failure::of_source(SourceReason::KeyMissing, message)
-    })
-}
-
-/// A key in messages.
-pub(crate) fn described(key: &KeyRef) -> String {
-    format!("key {} of {} {}", key.key, kind_name(key.kind), key.name)
+    Ok(keys.require(key)?)
 }
 
 #[cfg(test)]

@@ -3,40 +3,30 @@
 mod api;
 mod client;
 mod custom;
-mod failure;
 mod infrastructure;
 mod latency;
 mod parse;
 mod queries;
 mod requests;
 mod session;
-mod tls;
 mod transport;
 mod web;
 
 use std::time::Instant;
 
-use plimsoll_analysis::record::{BaselineRecord, Cost, Source, SourceReason, SourceState};
+use plimsoll_analysis::record::{BaselineRecord, Source, SourceReason};
 use plimsoll_analysis::request::{BaselineRequest, PrometheusRequest};
 
 use self::client::Client;
-use self::failure::{Failure, MAX_MESSAGE, cleaned};
 use self::session::Session;
-use crate::guard::AddressPolicy;
-use crate::keys::{Keys, MissingKey};
-use crate::progress::Progress;
+use crate::Means;
+use crate::failure::{Failure, judged};
 
 /// Name of the source in a record.
 const NAME: &str = "prometheus";
-
-/// How to reach the source: what every source of a run shares.
-#[derive(Clone, Copy)]
-pub(crate) struct Means<'a> {
-    pub(crate) keys: &'a Result<Keys, MissingKey>,
-    pub(crate) policy: &'a AddressPolicy,
-    pub(crate) deadline: Instant,
-    pub(crate) progress: &'a dyn Progress,
-}
+/// What to do where the server holds nothing of what was asked for.
+const NO_DATA: &str = "the server answered and holds no series of what was asked for in the window; check metric names \
+                       and matchers (the basis of each figure names its selector), and whether the workloads are scraped";
 
 /// Reads every section that the request asks of Prometheus into the record, and says how the source answered.
 pub(crate) async fn collect(
@@ -48,7 +38,7 @@ pub(crate) async fn collect(
     let started = Instant::now();
     let steps = steps(request);
     let mut source = match client(request, prometheus, means) {
-        Err(failure) => source(&[failure], false, None),
+        Err(failure) => judged(NAME, &[failure], false, NO_DATA),
         Ok(client) => {
             let mut session = Session::new(client, record.window, means.progress, steps);
             sections(&mut session, request, record).await;
@@ -56,7 +46,8 @@ pub(crate) async fn collect(
                 || record.api_metrics.is_some()
                 || record.infrastructure_metrics.is_some()
                 || record.custom_metrics.as_ref().is_some_and(|found| !found.is_empty());
-            let mut source = source(&session.failures, has_data, Some(session.client().cost()));
+            let mut source = judged(NAME, &session.failures, has_data, NO_DATA);
+            source.cost = Some(session.client().cost());
             source.warnings = session.warnings;
             record.basis.append(&mut session.basis);
             source
@@ -72,12 +63,10 @@ fn client(
     prometheus: &PrometheusRequest,
     means: Means<'_>,
 ) -> Result<Client, Failure> {
-    let keys =
-        means.keys.as_ref().map_err(|missing| Failure::of_source(missing.reason(), missing.to_string()))?;
     let policy = means.policy.and(&request.forbidden_addresses).map_err(|error| {
         Failure::of_source(SourceReason::Unreachable, format!("forbidden_addresses: {error}"))
     })?;
-    Client::new(prometheus, keys, policy, means.deadline)
+    Client::new(prometheus, means.keys, policy, means.limit.clone())
 }
 
 /// How many steps the sections announce.
@@ -99,40 +88,5 @@ async fn sections(session: &mut Session<'_>, request: &BaselineRequest, record: 
     }
     if !request.metrics.is_empty() && !session.is_stopped() {
         record.custom_metrics = custom::collect(session, &request.metrics).await;
-    }
-}
-
-/// Judges a source by what failed and by whether anything was read.
-fn source(failures: &[Failure], has_data: bool, cost: Option<Cost>) -> Source {
-    let (state, reason, message) = match failures {
-        [] if has_data => (SourceState::Collected, None, None),
-        [] => (
-            SourceState::Failed,
-            Some(SourceReason::NoData),
-            Some(
-                "the server answered and holds no series of what was asked for in the window; \
-                 check metric names and matchers (the basis of each figure names its selector), and whether the \
-                 workloads are scraped"
-                    .to_owned(),
-            ),
-        ),
-        [first, rest @ ..] => {
-            let state = if has_data { SourceState::Partial } else { SourceState::Failed };
-            let more = match rest.len() {
-                0 => String::new(),
-                1 => " (and one more read failed)".to_owned(),
-                more => format!(" (and {more} more reads failed)"),
-            };
-            (state, Some(first.reason), Some(format!("{}{more}", first.message)))
-        }
-    };
-    Source {
-        name: NAME.to_owned(),
-        state,
-        reason,
-        message: message.map(|text| cleaned(&text, MAX_MESSAGE)),
-        duration_ms: None,
-        cost,
-        warnings: Vec::new(),
     }
 }

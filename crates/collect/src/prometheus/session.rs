@@ -12,9 +12,9 @@ use plimsoll_analysis::promql::PromqlError;
 use plimsoll_analysis::record::{Basis, BasisKind, SourceReason, Window};
 
 use super::client::Client;
-use super::failure::{Failure, cleaned};
 use super::parse::{Data, Labels, Sample};
 use super::queries::{self, Query, Range, Selector};
+use crate::failure::{Failure, cleaned};
 use crate::progress::Progress;
 
 /// Steps that the window is cut into to see its gaps.

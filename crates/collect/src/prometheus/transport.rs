@@ -6,7 +6,7 @@ use std::io;
 use plimsoll_analysis::record::SourceReason;
 use reqwest::StatusCode;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 use crate::guard::ForbiddenAddress;
 
 /// The first error of a type in a chain of causes, also inside `io::Error`s, which hide what they wrap from `source`.

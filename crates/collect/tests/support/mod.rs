@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use plimsoll_analysis::record::{BaselineRecord, Source};
 use plimsoll_analysis::request::{self, ApiRequest, BaselineRequest, PrometheusRequest, WebRequest};
-use plimsoll_collect::{AddressPolicy, Keys, NoProgress, collect};
+use plimsoll_collect::{AddressPolicy, Keys, Means, NoProgress, TimeLimit, collect};
 
 /// A request for everything, with the default names, of the server at `url`.
 pub fn request(url: &str) -> BaselineRequest {
@@ -32,6 +32,7 @@ pub fn request(url: &str) -> BaselineRequest {
         run_key: "sha256:0".to_owned(),
         window_seconds: 604_800,
         to: None,
+        sample_seconds: 0,
         prometheus: Some(PrometheusRequest {
             url: url.to_owned(),
             auth: None,
@@ -53,6 +54,10 @@ pub fn request(url: &str) -> BaselineRequest {
             endpoint_label: "endpoint".to_owned(),
             top: 10,
         }),
+        postgres: None,
+        redis: None,
+        database: None,
+        cache: None,
         metrics: Vec::new(),
         forbidden_addresses: Vec::new(),
     }
@@ -65,9 +70,10 @@ pub async fn run(request: &BaselineRequest) -> BaselineRecord {
 
 /// Runs a request with keys and a time limit.
 pub async fn run_for(request: &BaselineRequest, keys: Keys, limit: Duration) -> BaselineRecord {
-    let deadline = Instant::now() + limit;
-    let policy = AddressPolicy::Unrestricted;
-    collect(request, &Ok(keys), &policy, deadline, &NoProgress, Timestamp::now()).await
+    let limit = TimeLimit::at(Instant::now() + limit);
+    let policy = &AddressPolicy::Unrestricted;
+    collect(request, Means { keys: &keys, policy, limit: &limit, progress: &NoProgress }, Timestamp::now())
+        .await
 }
 
 /// The only source of a record.

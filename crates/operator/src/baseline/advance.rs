@@ -82,8 +82,7 @@ fn absent_job(view: &View, run: &CurrentRun, observed: &Observed) -> Step {
     if run.request_hash.as_ref() != Some(&hash) {
         return Step::Begin(Box::new(CurrentRun { request_hash: Some(hash), ..run.clone() }));
     }
-    let keys = valid.prometheus.iter().flat_map(|source| source.keys()).cloned().collect();
-    Step::CreateJob { request, keys, nonce: observed.nonce.clone() }
+    Step::CreateJob { request, keys: valid.keys(), nonce: observed.nonce.clone() }
 }
 
 /// The Job of a run, as it was read.

@@ -69,7 +69,7 @@ fn source(read: &FactsRead) -> Source {
         reason: if partial { read.reason } else { None },
         message: partial.then(|| message.collect::<Vec<_>>().join("; ").chars().take(1024).collect()),
         duration_ms: Some(read.duration_ms),
-        cost: Some(Cost { queries: Some(read.queries), bytes: None }),
+        cost: Some(Cost { queries: Some(read.queries), ..Cost::default() }),
         warnings: dropped.into_iter().collect(),
     }
 }

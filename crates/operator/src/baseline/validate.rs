@@ -80,6 +80,9 @@ pub struct RunNames<'a> {
     pub run_key: &'a str,
 }
 
+/// For a request of which only the rest matters.
+const NO_NAMES: RunNames<'static> = RunNames { name: "", namespace: "", uid: "", run: "", run_key: "" };
+
 impl ValidBaseline {
     /// What a Job of this run is asked to measure. `forbidden_addresses` are the API server's.
     #[must_use]
@@ -93,18 +96,29 @@ impl ValidBaseline {
             run_key: names.run_key.to_owned(),
             window_seconds: self.window_seconds,
             to: None,
+            sample_seconds: 0,
             prometheus: self.prometheus.clone(),
+            postgres: None,
+            redis: None,
             web: self.web.clone(),
             api: self.api.clone(),
+            database: None,
+            cache: None,
             metrics: self.metrics.clone(),
             forbidden_addresses: forbidden_addresses.to_vec(),
         }
     }
 
+    /// Every key that a run reads, also those that may be absent.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyRef> {
+        let request = self.request(NO_NAMES, &[]);
+        request.keys().into_iter().chain(request.optional_keys()).cloned().collect()
+    }
+
     /// Bytes that the parts of a spec take in the request of its runs, as a Job's environment holds them.
     fn request_bytes(&self) -> usize {
-        let names = RunNames { name: "", namespace: "", uid: "", run: "", run_key: "" };
-        let request = serde_json::to_string(&self.request(names, &[])).unwrap_or_default();
+        let request = serde_json::to_string(&self.request(NO_NAMES, &[])).unwrap_or_default();
         let workloads = serde_json::to_string(&self.workloads).unwrap_or_default();
         escape_for_environment(&request).len() + escape_for_environment(&workloads).len()
     }
@@ -112,7 +126,7 @@ impl ValidBaseline {
     /// Whether a Secret is named anywhere.
     #[must_use]
     pub fn names_a_secret(&self) -> bool {
-        self.prometheus.iter().flat_map(|source| source.keys()).any(|key| key.kind == KeyKind::Secret)
+        self.keys().iter().any(|key| key.kind == KeyKind::Secret)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use plimsoll_analysis::record::{
     ApiMetrics, Autoscaler, AutoscalerMetric, BaselineRecord, Basis, BasisKind, Container, Cost,
-    CustomMetric, InfrastructureMetrics, KubernetesFacts, Replicas, SCHEMA, Source, SourceReason,
+    CustomMetric, InfrastructureMetrics, KubernetesFacts, RecordNames, Replicas, Source, SourceReason,
     SourceState, UnknownFact, Usage, WebMetrics, Window, Workload,
 };
 use plimsoll_analysis::request::Unit;
@@ -50,7 +50,7 @@ pub(super) fn collected(name: &str, duration: u64, queries: u64, bytes: Option<u
         reason: None,
         message: None,
         duration_ms: Some(duration),
-        cost: Some(Cost { queries: Some(queries), bytes }),
+        cost: Some(Cost { queries: Some(queries), bytes, ..Cost::default() }),
         warnings: Vec::new(),
     }
 }
@@ -67,24 +67,16 @@ fn not_collected(name: &str, state: SourceState, reason: SourceReason, message: 
 
 /// No source, no figure.
 pub(super) fn empty() -> BaselineRecord {
+    let names = RecordNames {
+        name: "smart-dairy",
+        namespace: "smart-dairy",
+        run: "smart-dairy-3f9c2a71b0",
+        run_key: "sha256:3f9c2a71b0",
+    };
     BaselineRecord {
-        schema: SCHEMA.to_owned(),
-        name: "smart-dairy".to_owned(),
-        namespace: "smart-dairy".to_owned(),
-        run: "smart-dairy-3f9c2a71b0".to_owned(),
-        run_key: "sha256:3f9c2a71b0".to_owned(),
         collection_date: "2026-11-23T02:00:04Z".parse().unwrap(),
-        period_days: 7.0,
-        window: window(),
         complete: true,
-        sources: Vec::new(),
-        web_metrics: None,
-        api_metrics: None,
-        infrastructure_metrics: None,
-        kubernetes: None,
-        custom_metrics: None,
-        basis: BTreeMap::new(),
-        truncated: BTreeMap::new(),
+        ..BaselineRecord::empty(names, 604_800, window().to)
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS towards a source: ring, the public roots or the CA that the request names, and verification always.
+//! TLS towards a source: ring, and the public roots or the CA that the request names.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// Builds the configuration with its own crypto provider, so that none is needed for the whole process.
 ///
 /// `ca` is a name for messages and a PEM bundle, which replaces the public roots. Those are built in: a static image
-/// has no store of the system's.
+/// has no store of the system's. The certificate is always verified.
 pub(crate) fn config(ca: Option<(&str, &[u8])>) -> Result<ClientConfig, Failure> {
     let mut roots = RootCertStore::empty();
     match ca {
@@ -23,8 +23,7 @@ pub(crate) fn config(ca: Option<(&str, &[u8])>) -> Result<ClientConfig, Failure>
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring supports TLS 1.2 and 1.3");
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
     Ok(config)
 }
 

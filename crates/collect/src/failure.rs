@@ -1,8 +1,10 @@
-//! Why a query was not answered, in the words of a record.
+//! Why something was not read, in the words of a record.
 
 use std::fmt;
 
-use plimsoll_analysis::record::SourceReason;
+use plimsoll_analysis::record::{Source, SourceReason, SourceState};
+
+use crate::keys::MissingKey;
 
 /// Most characters of a source's message in a record.
 pub(crate) const MAX_MESSAGE: usize = 1024;
@@ -32,6 +34,39 @@ impl Failure {
     pub(crate) fn reading(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
+    }
+}
+
+impl From<MissingKey> for Failure {
+    fn from(missing: MissingKey) -> Self {
+        Self::of_source(missing.reason(), missing.to_string())
+    }
+}
+
+/// How a source answered, by what failed and by whether anything was read. `no_data` says what to do where it answered
+/// and holds nothing of what was asked for.
+pub(crate) fn judged(name: &str, failures: &[Failure], has_data: bool, no_data: &str) -> Source {
+    let (state, reason, message) = match failures {
+        [] if has_data => (SourceState::Collected, None, None),
+        [] => (SourceState::Failed, Some(SourceReason::NoData), Some(no_data.to_owned())),
+        [first, rest @ ..] => {
+            let state = if has_data { SourceState::Partial } else { SourceState::Failed };
+            let more = match rest.len() {
+                0 => String::new(),
+                1 => " (and one more read failed)".to_owned(),
+                more => format!(" (and {more} more reads failed)"),
+            };
+            (state, Some(first.reason), Some(format!("{}{more}", first.message)))
+        }
+    };
+    Source {
+        name: name.to_owned(),
+        state,
+        reason,
+        message: message.map(|text| cleaned(&text, MAX_MESSAGE)),
+        duration_ms: None,
+        cost: None,
+        warnings: Vec::new(),
     }
 }
 
