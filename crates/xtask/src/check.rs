@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use plimsoll_cluster::{Cluster, Consent, Tool, tool};
+use plimsoll_cluster::{Cluster, Consent, Server, Tool, tool};
 
 use crate::process::{cargo, run, step};
 use crate::target::Target;
@@ -44,9 +44,9 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
         return Ok(());
     }
     step("dependencies: licences, sources, bans", deny::deny)?;
-    let cluster = step("local cluster", || {
-        Ok(plimsoll_cluster::up(&Consent::new(options.local_cluster), &mut std::io::stderr())?)
-    })?;
+    let consent = Consent::new(options.local_cluster);
+    step("servers for tests", || Ok(plimsoll_cluster::install_servers(&consent, &mut std::io::stderr())?))?;
+    let cluster = step("local cluster", || Ok(plimsoll_cluster::up(&consent, &mut std::io::stderr())?))?;
     step("tests", || {
         let mut command = cargo();
         command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
@@ -92,7 +92,7 @@ fn stories(cluster: &Cluster, long: bool) -> Result<()> {
                 .env("KUBECONFIG", &cluster.kubeconfig)
                 .env("PLIMSOLL_STORY_IMAGE", images.operator.reference())
                 .env("PLIMSOLL_STORY_WORKLOAD", images.workload.reference())
-                .env("PLIMSOLL_STORY_BINARY", &images.operator.binary)
+                .env("PLIMSOLL_STORY_BINARY", &images.binary)
                 .env("PLIMSOLL_STORY_AUDIT_LOG", &cluster.audit_log)
                 .env("PLIMSOLL_STORY_PROMETHEUS", &cluster.prometheus_host_url)
                 .env("PLIMSOLL_STORY_LONG", if long { "1" } else { "" });
@@ -124,6 +124,11 @@ fn with_tools(command: &mut Command) -> Result<&mut Command> {
         ("PLIMSOLL_APISERVER_1_33", Tool::ApiServer133),
     ] {
         command.env(name, tool(which, &mut out).with_context(|| format!("find {name}"))?);
+    }
+    for which in Server::ALL {
+        let name = which.variable();
+        let path = plimsoll_cluster::server(which, &mut out).with_context(|| format!("find {name}"))?;
+        command.env(name, path);
     }
     Ok(command)
 }

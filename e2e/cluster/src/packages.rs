@@ -35,6 +35,13 @@ const PACKAGES: [Package; 8] = [
     Package { name: "prometheus", proof: Proof::Program("promtool") },
 ];
 
+/// Servers that tests start by themselves; the cluster does not need them.
+const SERVERS: [Package; 3] = [
+    Package { name: "postgresql-15", proof: Proof::File("/usr/lib/postgresql/15/bin/postgres") },
+    Package { name: "pgbouncer", proof: Proof::Program("pgbouncer") },
+    Package { name: "redis-server", proof: Proof::Program("redis-server") },
+];
+
 impl Proof {
     fn holds(&self) -> bool {
         match self {
@@ -45,14 +52,30 @@ impl Proof {
     }
 }
 
-/// The packages that are missing.
+/// The packages of the cluster that are missing.
 pub(crate) fn missing() -> Vec<&'static str> {
-    PACKAGES.iter().filter(|package| !package.proof.holds()).map(|package| package.name).collect()
+    missing_of(&PACKAGES)
 }
 
-/// Installs the missing packages with consent.
+fn missing_of(packages: &[Package]) -> Vec<&'static str> {
+    packages.iter().filter(|package| !package.proof.holds()).map(|package| package.name).collect()
+}
+
+/// Installs the missing packages of the cluster with consent.
 pub(crate) fn install(consent: &Consent, out: &mut dyn Write) -> Result<(), ClusterError> {
-    let missing = missing();
+    install_missing(&missing(), consent, out)
+}
+
+/// Installs the missing servers for tests with consent.
+pub(crate) fn install_servers(consent: &Consent, out: &mut dyn Write) -> Result<(), ClusterError> {
+    install_missing(&missing_of(&SERVERS), consent, out)
+}
+
+fn install_missing(
+    missing: &[&'static str],
+    consent: &Consent,
+    out: &mut dyn Write,
+) -> Result<(), ClusterError> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -66,24 +89,29 @@ pub(crate) fn install(consent: &Consent, out: &mut dyn Write) -> Result<(), Clus
     say(out, &format!("packages: installing {}", missing.join(", ")))?;
     let _no_services = NoServices::new()?;
     // The lists of packages may be missing or old: refreshed only where they do not serve.
-    let simulated = succeeds(apt_get().args(["--simulate", "install"]).args(&missing));
+    let simulated = succeeds(apt_get().args(["--simulate", "install"]).args(missing));
     if !simulated {
         run(apt_get().arg("update"))?;
     }
-    if run(install_command().args(&missing)).is_err() {
+    if run(install_command().args(missing)).is_err() {
         run(apt_get().arg("update"))?;
-        run(install_command().args(&missing))?;
+        run(install_command().args(missing))?;
     }
-    disable_services(&missing);
+    disable_services(missing);
     Ok(())
 }
 
 /// The services of the packages just installed are not wanted at the next boot either: the cluster starts its own
 /// processes. Of a package that was there before, nothing is touched.
 fn disable_services(installed: &[&str]) {
-    for name in installed.iter().filter(|name| matches!(**name, "containerd" | "prometheus")) {
+    for name in installed {
+        let service = match *name {
+            "containerd" | "prometheus" | "pgbouncer" | "redis-server" => name,
+            "postgresql-15" => "postgresql",
+            _ => continue,
+        };
         // Without systemd there is nothing to disable.
-        let _ = run(Command::new("systemctl").args(["--quiet", "disable", &format!("{name}.service")]));
+        let _ = run(Command::new("systemctl").args(["--quiet", "disable", &format!("{service}.service")]));
     }
 }
 

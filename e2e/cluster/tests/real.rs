@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use plimsoll_cluster::apiserver::{self, ApiServer, ApiVersion};
-use plimsoll_cluster::{Cluster, ScratchImage, find};
+use plimsoll_cluster::{Cluster, ScratchImage, Server, find, server};
 
 fn text(output: &Output) -> String {
     let text =
@@ -138,4 +138,26 @@ fn is_version(version: ApiVersion, minor: &str) {
 fn both_api_servers_start_alone_answer_with_their_version_and_keep_an_audit_log() {
     is_version(ApiVersion::V1_33, "33");
     is_version(ApiVersion::V1_36, "36");
+}
+
+#[test]
+fn each_server_for_tests_is_the_version_that_its_name_says() {
+    for which in Server::ALL {
+        let path = server(which, &mut std::io::stderr()).unwrap();
+        let (program, expected) = match which {
+            Server::Postgres13 => (path.join("postgres"), "(PostgreSQL) 13."),
+            Server::Postgres14 => (path.join("postgres"), "(PostgreSQL) 14."),
+            Server::Postgres15 => (path.join("postgres"), "(PostgreSQL) 15."),
+            Server::Postgres16 => (path.join("postgres"), "(PostgreSQL) 16."),
+            Server::Postgres17 => (path.join("postgres"), "(PostgreSQL) 17."),
+            Server::Postgres18 => (path.join("postgres"), "(PostgreSQL) 18."),
+            Server::PgBouncer => (path, "PgBouncer 1."),
+            Server::Redis6 => (path, "Redis server v=6.2."),
+            Server::Redis7 => (path, "Redis server v=7."),
+            Server::Valkey => (path, "v=9."),
+            other => panic!("{other:?} has no expectation here"),
+        };
+        let version = text(&Command::new(&program).arg("--version").output().unwrap());
+        assert!(version.contains(expected), "{}: {version}", program.display());
+    }
 }

@@ -1,14 +1,16 @@
-//! `plimsoll-cluster up [--local-cluster] | down [--purge] | status | apiserver 1.33|1.36 | tool NAME`: the local
-//! cluster by hand.
+//! `plimsoll-cluster up [--local-cluster] | down [--purge] | status | apiserver 1.33|1.36 | tool NAME |
+//! servers [--local-cluster]`: the local cluster by hand, and the servers that tests start, as lines for a shell.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use plimsoll_cluster::apiserver::{self, ApiVersion};
-use plimsoll_cluster::{ClusterError, Consent, Tool, down, status, tool, up};
+use plimsoll_cluster::{
+    ClusterError, Consent, Server, Tool, down, install_servers, server, status, tool, up,
+};
 
-const USAGE: &str = "usage: plimsoll-cluster up [--local-cluster] | down [--purge] | status | apiserver 1.33|1.36 | tool helm|kubeconform";
+const USAGE: &str = "usage: plimsoll-cluster up [--local-cluster] | down [--purge] | status | apiserver 1.33|1.36 | tool helm|kubeconform | servers [--local-cluster]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
         ["apiserver", "1.36"] => try_api_server(ApiVersion::V1_36, &mut out),
         ["tool", "helm"] => show_tool(Tool::Helm, &mut out),
         ["tool", "kubeconform"] => show_tool(Tool::Kubeconform, &mut out),
+        ["servers"] => show_servers(&Consent::new(false), &mut out),
+        ["servers", "--local-cluster"] => show_servers(&Consent::new(true), &mut out),
         _ => {
             let _ = writeln!(std::io::stderr(), "{USAGE}");
             return ExitCode::from(2);
@@ -52,5 +56,15 @@ fn try_api_server(version: ApiVersion, out: &mut dyn Write) -> Result<bool, Clus
 fn show_tool(which: Tool, out: &mut dyn Write) -> Result<bool, ClusterError> {
     let path = tool(which, out)?;
     let _ = writeln!(out, "{}", path.display());
+    Ok(true)
+}
+
+/// For `eval "$(plimsoll-cluster servers)"`: progress goes to standard error.
+fn show_servers(consent: &Consent, out: &mut dyn Write) -> Result<bool, ClusterError> {
+    install_servers(consent, &mut std::io::stderr())?;
+    for which in Server::ALL {
+        let path = server(which, &mut std::io::stderr())?;
+        let _ = writeln!(out, "export {}={}", which.variable(), path.display());
+    }
     Ok(true)
 }
