@@ -164,7 +164,7 @@ fn baseline(target: &Target, images: &Images) -> Result<()> {
     apply(target, &std::fs::read_to_string(&file)?)?;
     if exists {
         // The spec has not changed, so a new run is asked for.
-        let mut command = target.plimsoll(&images.operator);
+        let mut command = target.plimsoll(images);
         command.args(["run", "baseline/smart-dairy", "--namespace", EXAMPLE, "--wait", "--timeout", "2m"]);
         return run(command.stdout(Stdio::null()));
     }
@@ -193,7 +193,7 @@ fn show(target: &Target, images: &Images) -> Result<()> {
     let mut get = target.kubectl();
     get.args(["get", "baselines", "--namespace", EXAMPLE]);
     shown(&mut get, "kubectl get baselines -n smart-dairy")?;
-    let mut report = target.plimsoll(&images.operator);
+    let mut report = target.plimsoll(images);
     report.args(["report", "baseline/smart-dairy", "--namespace", EXAMPLE, "--output", "table"]);
     shown(&mut report, "kubectl plimsoll report baseline/smart-dairy -n smart-dairy")
 }

@@ -1,11 +1,12 @@
-//! `cargo xtask image`: the two images, each one static binary FROM scratch, as OCI archives.
+//! `cargo xtask image`: our own images, each one static binary FROM scratch, and the example's database and cache from
+//! Debian packages, all as OCI archives.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use plimsoll_cluster::{ScratchImage, cache_folder};
+use plimsoll_cluster::{DebianImage, POSTGRES, REDIS, ScratchImage, cache_folder};
 
 use crate::process::{cargo, run, step};
 
@@ -31,8 +32,6 @@ pub(crate) struct Image {
     pub(crate) tag: String,
     /// The OCI archive.
     pub(crate) archive: PathBuf,
-    /// The static binary that it holds.
-    pub(crate) binary: PathBuf,
 }
 
 impl Image {
@@ -41,16 +40,26 @@ impl Image {
     }
 }
 
-/// Both images.
+/// All images.
 #[derive(Debug, Clone)]
 pub(crate) struct Images {
     pub(crate) operator: Image,
+    /// The binary in the operator's image, which is also the command line.
+    pub(crate) binary: PathBuf,
     pub(crate) workload: Image,
+    pub(crate) postgres: Image,
+    pub(crate) redis: Image,
+}
+
+impl Images {
+    pub(crate) fn all(&self) -> [&Image; 4] {
+        [&self.operator, &self.workload, &self.postgres, &self.redis]
+    }
 }
 
 pub(crate) fn image(options: &ImageOptions) -> Result<()> {
     let images = step("images", build)?;
-    for image in [&images.operator, &images.workload] {
+    for image in images.all() {
         let size = std::fs::metadata(&image.archive)?.len();
         eprintln!("    {}: {} ({} KiB)", image.reference(), image.archive.display(), size / 1024);
     }
@@ -60,8 +69,9 @@ pub(crate) fn image(options: &ImageOptions) -> Result<()> {
     Ok(())
 }
 
-/// Builds both binaries and writes their archives.
+/// Writes the archives of the example's servers, builds both binaries and writes theirs.
 pub(crate) fn build() -> Result<Images> {
+    let (postgres, redis) = (debian(&POSTGRES)?, debian(&REDIS)?);
     // Go and Rust builds never run at once: two cores are few.
     let lock = plimsoll_cluster::build_lock()?;
     run(cargo()
@@ -70,10 +80,21 @@ pub(crate) fn build() -> Result<Images> {
         .env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
     drop(lock);
     let folder = target_folder()?.join(TARGET).join("release");
+    let binary = folder.join("plimsoll");
     Ok(Images {
-        operator: write("plimsoll", &folder.join("plimsoll"))?,
+        operator: write("plimsoll", &binary)?,
+        binary,
         workload: write("plimsoll-workload", &folder.join("plimsoll-workload"))?,
+        postgres,
+        redis,
     })
+}
+
+/// An image of Debian packages.
+fn debian(image: &DebianImage) -> Result<Image> {
+    let built = image.build(&mut std::io::stderr())?;
+    forget_old(&cache_folder().join("images"), image.name)?;
+    Ok(Image { repository: image.name.to_owned(), tag: built.tag, archive: built.archive })
 }
 
 /// Where cargo puts what it builds, as it says itself.
@@ -92,7 +113,7 @@ fn write(name: &str, binary: &Path) -> Result<Image> {
     let folder = cache_folder().join("images");
     std::fs::create_dir_all(&folder)?;
     let archive = folder.join(format!("{name}-{tag}.tar"));
-    let image = Image { repository: name.to_owned(), tag, archive, binary: binary.to_owned() };
+    let image = Image { repository: name.to_owned(), tag, archive };
     if !image.archive.exists() {
         let entrypoint = format!("/{name}");
         let scratch = ScratchImage { binary, entrypoint: &entrypoint, user: USER };

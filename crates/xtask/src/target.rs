@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use plimsoll_cluster::{Cluster, Consent, Tool};
 
-use crate::image::{Image, Images, push};
+use crate::image::{Images, push};
 use crate::process::{run, show};
 
 /// Which cluster. KUBECONFIG alone selects nothing.
@@ -79,8 +79,8 @@ impl Target {
     }
 
     /// Our own binary on this cluster, as `kubectl plimsoll`.
-    pub(crate) fn plimsoll(&self, image: &Image) -> Command {
-        self.on(&image.binary, "--context")
+    pub(crate) fn plimsoll(&self, images: &Images) -> Command {
+        self.on(&images.binary, "--context")
     }
 
     fn on(&self, program: &std::path::Path, flag: &str) -> Command {
@@ -96,25 +96,24 @@ impl Target {
 
     /// Makes the images known to the cluster's nodes; the operator's repository and tag there.
     pub(crate) fn load(&self, images: &Images) -> Result<Loaded> {
-        let both = [&images.operator, &images.workload];
         if let Some(cluster) = &self.cluster {
-            for image in both {
+            for image in images.all() {
                 cluster.import_image(&image.archive, &image.reference())?;
             }
             return Ok(Loaded::named(images));
         }
         let context = self.context.as_deref().unwrap_or_default();
         if let Some(repository) = &self.push {
-            let workload = format!("{repository}-workload");
             push(&images.operator, repository)?;
-            push(&images.workload, &workload)?;
             return Ok(Loaded {
                 repository: repository.clone(),
                 tag: images.operator.tag.clone(),
-                workload: format!("{workload}:{}", images.workload.tag),
+                workload: push(&images.workload, &format!("{repository}-workload"))?,
+                postgres: push(&images.postgres, &format!("{repository}-example-postgres"))?,
+                redis: push(&images.redis, &format!("{repository}-example-redis"))?,
             });
         }
-        for image in both {
+        for image in images.all() {
             let archive = image.archive.display().to_string();
             let mut load = match context.split_once('-') {
                 Some(("kind", name)) => command("kind", &["load", "image-archive", &archive, "--name", name]),
@@ -135,6 +134,8 @@ pub(crate) struct Loaded {
     pub(crate) repository: String,
     pub(crate) tag: String,
     pub(crate) workload: String,
+    pub(crate) postgres: String,
+    pub(crate) redis: String,
 }
 
 impl Loaded {
@@ -143,6 +144,8 @@ impl Loaded {
             repository: images.operator.repository.clone(),
             tag: images.operator.tag.clone(),
             workload: images.workload.reference(),
+            postgres: images.postgres.reference(),
+            redis: images.redis.reference(),
         }
     }
 }

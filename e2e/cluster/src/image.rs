@@ -30,45 +30,13 @@ impl ScratchImage<'_> {
     /// # Errors
     /// The binary cannot be read, the archive cannot be written, or `tar` failed.
     pub fn write_archive(&self, archive: &Path, reference: &str) -> Result<(), ClusterError> {
-        let folder = archive.parent().unwrap_or(Path::new("."));
+        let folder = folder_of(archive);
         let work =
             tempfile::tempdir_in(folder).during(|| format!("making a folder in {}", folder.display()))?;
         let layer = self.layer(work.path())?;
-        let layout = work.path().join("layout");
-        let blobs = layout.join("blobs/sha256");
-        fs::create_dir_all(&blobs).during(|| format!("making {}", blobs.display()))?;
-        let config = serde_json::json!({
-            "architecture": "amd64",
-            "os": "linux",
-            "config": { "Entrypoint": [self.entrypoint], "User": self.user, "WorkingDir": "/" },
-            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(&layer)))] },
-        });
-        let config = blob(&blobs, config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json")?;
-        let layer = blob(&blobs, &layer, "application/vnd.oci.image.layer.v1.tar")?;
-        let manifest = serde_json::json!({
-            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer],
-        });
-        let mut descriptor = blob(&blobs, manifest.to_string().as_bytes(), MANIFEST)?;
-        let name = normalized(reference);
-        let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
-        descriptor["annotations"] = serde_json::json!({
-            "io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag,
-        });
-        let index = serde_json::json!({
-            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [descriptor],
-        });
-        let docker = serde_json::json!([{
-            "Config": path_in_layout(&config), "RepoTags": [name], "Layers": [path_in_layout(&layer)],
-        }]);
-        let names = ["oci-layout", "index.json", "manifest.json"];
-        let contents = [serde_json::json!({"imageLayoutVersion": "1.0.0"}), index, docker];
-        for (name, content) in names.into_iter().zip(contents) {
-            let path = layout.join(name);
-            fs::write(&path, content.to_string()).during(|| format!("writing {}", path.display()))?;
-        }
-        let done = work.path().join("done.tar");
-        tar(&layout, &done, &["oci-layout", "index.json", "manifest.json", "blobs"])?;
-        fs::rename(&done, archive).during(|| format!("renaming {} to {}", done.display(), archive.display()))
+        let config =
+            serde_json::json!({ "Entrypoint": [self.entrypoint], "User": self.user, "WorkingDir": "/" });
+        write_archive(&layer, &config, archive, reference)
     }
 
     /// The one layer: a tar of the binary.
@@ -84,6 +52,57 @@ impl ScratchImage<'_> {
         tar(&root, &layer, &["."])?;
         fs::read(&layer).during(|| format!("reading {}", layer.display()))
     }
+}
+
+fn folder_of(archive: &Path) -> &Path {
+    archive.parent().unwrap_or(Path::new("."))
+}
+
+/// Writes an OCI archive of one layer, a tar, with docker's index beside its own. `config` is what a container of it starts
+/// with.
+pub(crate) fn write_archive(
+    layer: &[u8],
+    config: &serde_json::Value,
+    archive: &Path,
+    reference: &str,
+) -> Result<(), ClusterError> {
+    let folder = folder_of(archive);
+    let work = tempfile::tempdir_in(folder).during(|| format!("making a folder in {}", folder.display()))?;
+    let layout = work.path().join("layout");
+    let blobs = layout.join("blobs/sha256");
+    fs::create_dir_all(&blobs).during(|| format!("making {}", blobs.display()))?;
+    let config = serde_json::json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "config": config,
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(layer)))] },
+    });
+    let config = blob(&blobs, config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json")?;
+    let layer = blob(&blobs, layer, "application/vnd.oci.image.layer.v1.tar")?;
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer],
+    });
+    let mut descriptor = blob(&blobs, manifest.to_string().as_bytes(), MANIFEST)?;
+    let name = normalized(reference);
+    let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
+    descriptor["annotations"] = serde_json::json!({
+        "io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag,
+    });
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [descriptor],
+    });
+    let docker = serde_json::json!([{
+        "Config": path_in_layout(&config), "RepoTags": [name], "Layers": [path_in_layout(&layer)],
+    }]);
+    let names = ["oci-layout", "index.json", "manifest.json"];
+    let contents = [serde_json::json!({"imageLayoutVersion": "1.0.0"}), index, docker];
+    for (name, content) in names.into_iter().zip(contents) {
+        let path = layout.join(name);
+        fs::write(&path, content.to_string()).during(|| format!("writing {}", path.display()))?;
+    }
+    let done = work.path().join("done.tar");
+    tar(&layout, &done, &["oci-layout", "index.json", "manifest.json", "blobs"])?;
+    fs::rename(&done, archive).during(|| format!("renaming {} to {}", done.display(), archive.display()))
 }
 
 /// How often an import is tried.
@@ -112,7 +131,7 @@ fn set_mode(path: &Path) -> Result<(), ClusterError> {
 }
 
 /// A tar archive without anything that differs from run to run.
-fn tar(folder: &Path, archive: &Path, names: &[&str]) -> Result<(), ClusterError> {
+pub(crate) fn tar(folder: &Path, archive: &Path, names: &[&str]) -> Result<(), ClusterError> {
     let mut command = Command::new("tar");
     command.arg("--create").arg("--file").arg(archive).arg("--directory").arg(folder);
     command.args([

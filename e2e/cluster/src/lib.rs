@@ -14,6 +14,7 @@ mod checks;
 mod command;
 mod components;
 mod consent;
+mod debian;
 mod down;
 mod error;
 mod image;
@@ -35,6 +36,7 @@ use std::process::Command;
 
 pub use build::tool;
 pub use consent::Consent;
+pub use debian::{DebianArchive, DebianImage, POSTGRES, REDIS};
 pub use down::down;
 pub use error::ClusterError;
 pub use image::ScratchImage;

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use plimsoll_analysis::duration;
 
+use crate::data::{Database, Optimizations, Redis, Settings};
 use crate::routes::Role;
 use crate::server::{Config, Server};
 use crate::signal;
@@ -53,6 +55,61 @@ struct Serve {
     /// After that, how long requests under way may take.
     #[arg(long, default_value = "20s", value_parser = duration::parse)]
     drain_timeout: Duration,
+    #[command(flatten)]
+    data: Data,
+}
+
+/// Where database and cache are. Passwords come from the environment alone, DB_PASSWORD and REDIS_PASSWORD: arguments are
+/// seen by everybody on a machine.
+#[derive(Args)]
+struct Data {
+    /// Name or address of PostgreSQL; without it a query is a timed wait.
+    #[arg(long, env = "DB_HOST")]
+    db_host: Option<String>,
+    /// Its port.
+    #[arg(long, env = "DB_PORT", default_value_t = 5432)]
+    db_port: u16,
+    /// Name of the database.
+    #[arg(long, env = "DB_NAME", default_value = "smartdairy")]
+    db_name: String,
+    /// Who we are there.
+    #[arg(long, env = "DB_USER", default_value = "smart_dairy")]
+    db_user: String,
+    /// Name or address of Redis; without it nothing is cached.
+    #[arg(long, env = "REDIS_HOST", requires = "db_host")]
+    redis_host: Option<String>,
+    /// Its port.
+    #[arg(long, env = "REDIS_PORT", default_value_t = 6379)]
+    redis_port: u16,
+    /// Who we are there; the default user when absent.
+    #[arg(long, env = "REDIS_USER")]
+    redis_user: Option<String>,
+    /// PEM file of the authority of both servers' certificates; without it neither connection is encrypted.
+    #[arg(long, env = "DATABASE_CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// What is done to be fast: some of index, cache and view with commas between, or none.
+    #[arg(long, env = "OPTIMIZATIONS", default_value = "index,cache,view")]
+    optimizations: Optimizations,
+}
+
+impl Data {
+    fn settings(self) -> Option<Settings> {
+        let password = |name| std::env::var(name).ok().filter(|password| !password.is_empty());
+        let database = Database {
+            host: self.db_host?,
+            port: self.db_port,
+            name: self.db_name,
+            user: self.db_user,
+            password: password("DB_PASSWORD").unwrap_or_default(),
+        };
+        let redis = self.redis_host.map(|host| Redis {
+            host,
+            port: self.redis_port,
+            user: self.redis_user,
+            password: password("REDIS_PASSWORD"),
+        });
+        Some(Settings { database, redis, ca_file: self.ca_file, optimizations: self.optimizations })
+    }
 }
 
 #[derive(Args)]
@@ -125,6 +182,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         workers: args.workers.into(),
         drain_delay: args.drain_delay,
         drain_timeout: args.drain_timeout,
+        data: args.data.settings(),
     })
     .await?;
     tracing::info!(address = %server.address(), role = ?args.role, "listening");

@@ -59,6 +59,8 @@ pub struct Script {
     pub rounds: u32,
     /// HTTP status of the answer.
     pub status: u16,
+    /// Decides about whom or what the queries ask.
+    pub choice: u64,
 }
 
 const fn query(name: &'static str, mean_ms: f64) -> Query {
@@ -163,6 +165,7 @@ impl Route {
             // A float cast saturates, and `burn` has a bound of its own.
             rounds: (f64::from(rounds) * self.work) as u32,
             status: failed.map_or(200, |failure| failure.status),
+            choice: draws.bits(),
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::data::{Data, DataError, Settings};
 use crate::latency::{Latencies, Quantiles};
 use crate::metrics::{self, Metrics};
 use crate::routes::{Role, Route};
@@ -39,6 +40,8 @@ pub struct Config {
     pub drain_delay: Duration,
     /// After that, how long requests under way may take.
     pub drain_timeout: Duration,
+    /// Where database and cache are; without them a query is a timed wait.
+    pub data: Option<Settings>,
 }
 
 /// What a service did in its life. Also the answer of `/stats`.
@@ -66,6 +69,9 @@ pub enum ServeError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The database or the cache cannot be used as configured.
+    #[error("{0}")]
+    Data(#[from] DataError),
     /// The listener broke.
     #[error("serving stopped: {0}")]
     Serve(#[source] io::Error),
@@ -85,6 +91,7 @@ pub struct Server {
 struct Shared {
     config: Config,
     metrics: Metrics,
+    data: Option<Data>,
     workers: Semaphore,
     /// Requests so far of each route, in the order of [`Role::routes`]: their numbers for the draws.
     numbers: Vec<AtomicU64>,
@@ -121,10 +128,11 @@ impl Server {
     /// Answers until `stop` ends, then stops being ready, waits the drain delay, finishes what is under way and ends.
     ///
     /// # Errors
-    /// [`ServeError::Serve`], or [`ServeError::Cut`] when the drain timeout passed first.
+    /// [`ServeError::Data`] at once, [`ServeError::Serve`], or [`ServeError::Cut`] when the drain timeout passed first.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<Summary, ServeError> {
         let (delay, timeout) = (self.config.drain_delay, self.config.drain_timeout);
-        let shared = Arc::new(Shared::new(self.config));
+        let shared = Arc::new(Shared::new(self.config)?);
+        let _looking_after = LookingAfter::start(&shared);
         let listener = self.listener.tap_io(|stream| {
             // Answers are small: Nagle's algorithm would hold them back for the client's delayed acknowledgement.
             let _ = stream.set_nodelay(true);
@@ -152,9 +160,31 @@ impl Server {
     }
 }
 
+/// The task that looks after the database; it ends with the service.
+struct LookingAfter(tokio::task::JoinHandle<()>);
+
+impl LookingAfter {
+    fn start(shared: &Arc<Shared>) -> Self {
+        let shared = Arc::clone(shared);
+        Self(tokio::spawn(async move {
+            if let Some(data) = &shared.data {
+                // One of the two services changes indexes and views; both need them.
+                data.look_after(shared.config.role == Role::Api).await;
+            }
+        }))
+    }
+}
+
+impl Drop for LookingAfter {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Shared {
-    fn new(config: Config) -> Self {
-        Self {
+    fn new(config: Config) -> Result<Self, DataError> {
+        Ok(Self {
+            data: config.data.clone().map(Data::new).transpose()?,
             metrics: Metrics::new(config.role),
             workers: Semaphore::new(config.workers.clamp(1, Semaphore::MAX_PERMITS)),
             numbers: config.role.routes().iter().map(|_| AtomicU64::new(0)).collect(),
@@ -163,7 +193,7 @@ impl Shared {
             latencies: Mutex::default(),
             stopping: AtomicBool::new(false),
             config,
-        }
+        })
     }
 
     fn summary(&self) -> Summary {
@@ -193,15 +223,23 @@ impl Shared {
     /// Works on one request of a route as a worker process would: one at a time, queries first, then the page. The time
     /// spent waiting for a worker is part of the answer's time.
     ///
-    /// A query is a timed wait until a database stands behind the service; what is recorded is the time that really passed.
+    /// Without a database behind the service a query is a timed wait; what is recorded is the time that really passed.
     async fn perform(&self, index: usize, route: &Route) -> (StatusCode, u64) {
         let _worker = self.workers.acquire().await;
         let number = self.numbers[index].fetch_add(1, Ordering::Relaxed);
         let script = route.script(self.config.seed, number, self.config.work_rounds);
         for (query, time) in script.queries {
-            let begun = Instant::now();
-            tokio::time::sleep(time).await;
-            self.metrics.queried(query, begun.elapsed());
+            let Some(data) = &self.data else {
+                let begun = Instant::now();
+                tokio::time::sleep(time).await;
+                self.metrics.queried(query, begun.elapsed());
+                continue;
+            };
+            let got = data.get(query, script.choice, |took| self.metrics.queried(query, took)).await;
+            if let Err(error) = got {
+                tracing::warn!(query, "{error}");
+                return (StatusCode::INTERNAL_SERVER_ERROR, 0);
+            }
         }
         let hash = tokio::task::spawn_blocking(move || work::burn(script.rounds, number)).await;
         match (hash, StatusCode::from_u16(script.status)) {
@@ -226,6 +264,9 @@ fn router(shared: Arc<Shared>) -> Router {
 async fn readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
     if shared.stopping.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if shared.data.as_ref().is_some_and(|data| !data.prepared()) {
+        // Only until the database was reached once: later, a pod that says no would not bring it back.
+        (StatusCode::SERVICE_UNAVAILABLE, "waiting for the database\n")
     } else {
         (StatusCode::OK, "ok\n")
     }

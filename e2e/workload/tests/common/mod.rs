@@ -32,6 +32,7 @@ pub(crate) fn config(role: Role) -> Config {
         workers: 8,
         drain_delay: Duration::ZERO,
         drain_timeout: DEADLINE,
+        data: None,
     }
 }
 
