@@ -6,6 +6,9 @@ use crate::escape;
 const CELL_LENGTH: usize = 80;
 /// Most characters of a message: as many as a record holds.
 const MESSAGE_LENGTH: usize = 1024;
+/// Most characters of a piece of code: a statement's text has 200, and a mark that it was cut.
+const CODE_LENGTH: usize = 256;
+
 /// A part of a report.
 #[derive(Debug, Clone)]
 pub(crate) enum Block {
@@ -13,6 +16,8 @@ pub(crate) enum Block {
     Title(Text),
     /// A section's heading.
     Heading(&'static str),
+    /// The heading of a part of a section.
+    Subheading(&'static str),
     /// One paragraph.
     Paragraph(Text),
     /// Items, one line each.
@@ -35,6 +40,8 @@ pub(crate) enum Span {
     Plain(String),
     /// Emphasised.
     Strong(String),
+    /// Code, word for word.
+    Code(String),
 }
 
 impl Text {
@@ -58,6 +65,12 @@ impl Text {
     /// Appends a text of the measured world: on one line, cut to a sane length.
     pub(crate) fn outside(mut self, text: &str) -> Self {
         self.spans.push(Span::Plain(escape::clean(text, MESSAGE_LENGTH)));
+        self
+    }
+
+    /// Appends code of the measured world: on one line, cut to a sane length, in code style.
+    pub(crate) fn code(mut self, text: &str) -> Self {
+        self.spans.push(Span::Code(escape::clean(text, CODE_LENGTH)));
         self
     }
 

@@ -55,6 +55,23 @@ pub(crate) fn markdown(text: &str) -> String {
     escaped
 }
 
+/// Writes a text as a code span, in which nothing acts but a run of backticks as long as the one that opened it: so the
+/// fence is longer than any run inside (CommonMark 0.31, section 6.1). Not for a table's cell, where a pipe would act.
+///
+/// The text before it must end in neither a backtick nor a backslash.
+pub(crate) fn code_span(text: &str) -> String {
+    let text = terminal(text);
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    // A space on both sides is taken off again; without it a backtick at an edge would lengthen the fence.
+    let edges = ['`', ' '];
+    let space = if text.starts_with(edges) || text.ends_with(edges) { " " } else { "" };
+    format!("{fence}{space}{text}{space}{fence}")
+}
+
 /// Escapes what only acts at the beginning of a block: quotes, lists, rules and underlines of headings.
 ///
 /// `escaped` has gone through [`markdown`] before.
@@ -111,6 +128,23 @@ mod tests {
             ("/api/{id}?x=1", "/api/{id}?x=1"),
         ] {
             assert_eq!(markdown(text), escaped, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn code_is_fenced_by_more_backticks_than_it_holds() {
+        for (text, written) in [
+            ("SELECT $1", "`SELECT $1`"),
+            ("a ` b", "``a ` b``"),
+            ("`a`", "`` `a` ``"),
+            ("``", "``` `` ```"),
+            ("a ``` b ` c", "````a ``` b ` c````"),
+            (" a", "`  a `"),
+            ("", ""),
+            (" ", ""),
+            ("a\u{202E}b\n\u{1b}c", "`ab  c`"),
+        ] {
+            assert_eq!(code_span(text), written, "{text:?}");
         }
     }
 

@@ -37,6 +37,28 @@ pub fn milliseconds(value: f64) -> String {
     }
 }
 
+/// A time that is only known to lie between two bounds, in milliseconds: `60-240ms`, `0.4ms-1.2s`; with nothing above it
+/// `>60ms`, with nothing below it `<=240ms`.
+#[must_use]
+pub fn milliseconds_between(low: f64, high: Option<f64>) -> String {
+    let Some(high) = high else { return format!(">{}", milliseconds(low)) };
+    if low <= 0.0 {
+        return format!("<={}", milliseconds(high));
+    }
+    let (low, high) = (milliseconds(low), milliseconds(high));
+    if low == high {
+        return high;
+    }
+    // The unit stands once where it is one; `2m5s` has none that could be left out.
+    let unit = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').to_owned();
+    match low.strip_suffix(&unit(&high)) {
+        Some(number) if unit(&low) == unit(&high) && unit(&low).chars().all(char::is_alphabetic) => {
+            format!("{number}-{high}")
+        }
+        _ => format!("{low}-{high}"),
+    }
+}
+
 /// A rate: `20.1/s`.
 #[must_use]
 pub fn per_second(value: f64) -> String {
@@ -229,6 +251,22 @@ mod tests {
             (-412.3, "-412ms"),
         ] {
             assert_eq!(milliseconds(value), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_time_between_bounds_has_its_unit_once() {
+        for (low, high, text) in [
+            (60.0, Some(240.0), "60-240ms"),
+            (0.4, Some(1_240.0), "0.4ms-1.24s"),
+            (1_000.0, Some(2_500.0), "1-2.5s"),
+            (60.0, None, ">60ms"),
+            (0.0, Some(240.0), "<=240ms"),
+            (85.2, Some(85.2), "85.2ms"),
+            (125_000.0, Some(185_000.0), "2m5s-3m5s"),
+            (0.0, None, ">0ms"),
+        ] {
+            assert_eq!(milliseconds_between(low, high), text);
         }
     }
 

@@ -13,6 +13,7 @@ fn block(block: &Block) -> String {
     match block {
         Block::Title(text) => format!("# {}", line(text)),
         Block::Heading(text) => format!("## {}", escape::markdown(text)),
+        Block::Subheading(text) => format!("### {}", escape::markdown(text)),
         Block::Paragraph(text) => line(text),
         Block::List(items) => {
             let items: Vec<String> = items.iter().map(|item| format!("- {}", line(item))).collect();
@@ -30,6 +31,7 @@ fn line(text: &Text) -> String {
             Span::Plain(text) => escape::markdown(text),
             Span::Strong(text) if text.is_empty() => String::new(),
             Span::Strong(text) => format!("**{}**", escape::markdown(text)),
+            Span::Code(text) => escape::code_span(text),
         })
         .collect();
     escape::block_start(&spans)

@@ -3,13 +3,21 @@
 use plimsoll_analysis::record::{BaselineRecord, Basis};
 
 use crate::document::{Block, Text};
+use statements::Statements;
 
+mod cache;
+mod database;
 pub(crate) mod figures;
 mod header;
+mod indexes;
 mod infrastructure;
+mod keyspace;
 mod kubernetes;
+mod lists;
+mod query_analysis;
 mod resources;
 mod sources;
+mod statements;
 
 /// Every section that the record has something for.
 pub(crate) fn report(record: &BaselineRecord) -> Vec<Block> {
@@ -18,6 +26,10 @@ pub(crate) fn report(record: &BaselineRecord) -> Vec<Block> {
     blocks.extend(figures::blocks("Web", &figures::web(record), record));
     blocks.extend(figures::blocks("API", &figures::api(record), record));
     blocks.extend(figures::endpoints(record));
+    let mut statements = Statements::default();
+    blocks.extend(database::blocks(record, &mut statements));
+    blocks.extend(query_analysis::blocks(record, &mut statements));
+    blocks.extend(cache::blocks(record));
     blocks.extend(infrastructure::blocks(record));
     blocks.extend(kubernetes::blocks(record));
     blocks.extend(figures::blocks("Custom metrics", &figures::custom(record), record));
@@ -25,19 +37,30 @@ pub(crate) fn report(record: &BaselineRecord) -> Vec<Block> {
     blocks
 }
 
-/// How to read a report that has figures.
+/// How to read a report that has figures; only what it has is explained.
 pub(crate) fn closing(record: &BaselineRecord) -> Vec<Block> {
-    let sections = [figures::web(record), figures::api(record), figures::custom(record)];
-    let measured = sections.iter().flatten().any(|figure| figure.value.is_some());
-    if !measured && record.infrastructure_metrics.is_none() {
+    let of_window = [figures::web(record), figures::api(record), figures::custom(record)];
+    let measured = |figures: &[figures::Figure<'_>]| figures.iter().any(|figure| figure.value.is_some());
+    let of_window =
+        of_window.iter().any(|figures| measured(figures)) || record.infrastructure_metrics.is_some();
+    let of_servers = measured(&database::figures(record)) || measured(&cache::figures(record));
+    let mut items = Vec::new();
+    if of_window {
+        items.extend([
+            "Percentiles come from histogram buckets: the figure is interpolated, the true value lies within the bounds beside it.",
+            "Rates divide by the time in which the metric was seen, not by the whole window.",
+            "Coverage is the part of the window in which the metric was really seen. Below 80% a figure is shown and not judged.",
+        ]);
+    }
+    if of_servers {
+        items.push(
+            "Databases and caches count since they started or were reset. \"Sampled\" is the difference between two looks of this run, \"since the previous run\" the difference to what that run left; what is only known since a start or reset is shown and not judged.",
+        );
+    }
+    if items.is_empty() {
         return Vec::new();
     }
-    let items = [
-        "Percentiles come from histogram buckets: the figure is interpolated, the true value lies within the bounds beside it.",
-        "Rates divide by the time in which the metric was seen, not by the whole window.",
-        "Coverage is the part of the window in which the metric was really seen. Below 80% a figure is shown and not judged.",
-        "A figure that could not be had is named with its reason; a 0 is a measured 0.",
-    ];
+    items.push("A figure that could not be had is named with its reason; a 0 is a measured 0.");
     vec![Block::Heading("How to read this"), Block::List(items.into_iter().map(Text::new).collect())]
 }
 

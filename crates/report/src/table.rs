@@ -25,7 +25,7 @@ pub(crate) fn render(blocks: &[Block]) -> String {
             out.push_str(line.trim_end());
             out.push('\n');
         }
-        after_heading = matches!(block, Block::Title(_) | Block::Heading(_));
+        after_heading = matches!(block, Block::Title(_) | Block::Heading(_) | Block::Subheading(_));
     }
     out
 }
@@ -33,7 +33,7 @@ pub(crate) fn render(blocks: &[Block]) -> String {
 fn lines(block: &Block) -> Vec<String> {
     match block {
         Block::Title(text) => wrap(&flatten(text), ""),
-        Block::Heading(text) => wrap(text, ""),
+        Block::Heading(text) | Block::Subheading(text) => wrap(text, ""),
         Block::Paragraph(text) => wrap(&flatten(text), ""),
         Block::List(items) => items.iter().flat_map(|item| wrap(&flatten(item), "  ")).collect(),
         Block::Grid(grid) => rows(grid),
@@ -42,7 +42,7 @@ fn lines(block: &Block) -> Vec<String> {
 
 fn flatten(text: &Text) -> String {
     let spans = text.spans.iter().map(|span| match span {
-        Span::Plain(text) | Span::Strong(text) => escape::terminal(text),
+        Span::Plain(text) | Span::Strong(text) | Span::Code(text) => escape::terminal(text),
     });
     spans.collect()
 }

@@ -24,7 +24,10 @@ fn options() -> Options {
 fn shape(markdown: &str) -> Vec<String> {
     Parser::new_ext(markdown, options())
         .filter(|event| !matches!(event, Event::Text(_)))
-        .map(|event| format!("{event:?}"))
+        .map(|event| match event {
+            Event::Code(_) => "Code".to_owned(),
+            event => format!("{event:?}"),
+        })
         .collect()
 }
 
@@ -34,7 +37,7 @@ fn texts(markdown: &str) -> Vec<String> {
     let mut text = String::new();
     for event in Parser::new_ext(markdown, options()) {
         match event {
-            Event::Text(part) => text.push_str(&part),
+            Event::Text(part) | Event::Code(part) => text.push_str(&part),
             Event::Start(Tag::Strong) | Event::End(TagEnd::Strong) => {}
             Event::Start(Tag::Heading { .. } | Tag::Paragraph | Tag::Item | Tag::TableCell) => text.clear(),
             Event::End(TagEnd::Heading(_) | TagEnd::Paragraph | TagEnd::Item | TagEnd::TableCell) => {
@@ -54,7 +57,8 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut grid = Grid::new([words("Word"), numbers("Number"), words("Last")]);
     grid.row([Some(text.to_owned()), Some("1".to_owned()), Some(text.to_owned())]);
     let mut blocks = vec![Block::Title(plain()), Block::Paragraph(plain())];
-    blocks.push(Block::List(vec![plain(), Text::default().strong(text).plain(": ").outside(text)]));
+    let named = Text::default().strong(text).plain(": ").outside(text);
+    blocks.push(Block::List(vec![plain(), named, Text::default().strong("S1").plain(" ").code(text)]));
     blocks.extend(grid.block());
     blocks
 }
@@ -79,6 +83,20 @@ fn little_coverage_is_marked_and_missing_figures_say_why() {
 }
 
 #[test]
+fn a_database_and_a_cache_without_faults_are_said_to_have_none() {
+    let record = sample::nothing_found();
+    insta::assert_snapshot!("nothing_found_markdown", markdown(&record));
+    insta::assert_snapshot!("nothing_found_table", table(&record));
+}
+
+#[test]
+fn a_source_that_was_read_in_part_says_what_is_missing_and_why() {
+    let record = sample::in_part();
+    insta::assert_snapshot!("in_part_markdown", markdown(&record));
+    insta::assert_snapshot!("in_part_table", table(&record));
+}
+
+#[test]
 fn an_empty_record_has_no_sections() {
     insta::assert_snapshot!("empty_markdown", markdown(&sample::empty()));
     insta::assert_snapshot!("empty_table", table(&sample::empty()));
@@ -86,27 +104,14 @@ fn an_empty_record_has_no_sections() {
 
 #[test]
 fn the_columns_of_kubectl_are_short() {
-    let text = |text: &str| Some(text.to_owned());
-    assert_eq!(
-        summary(&sample::full()),
-        Summary {
-            page_p95: text("412ms"),
-            api_p95: text("181ms"),
-            requests: text("20.1/s, 19.8/s"),
-            errors: text("0.123%, 0%"),
-            coverage: text("99.8%"),
-        }
-    );
-    assert_eq!(
-        summary(&sample::partial_coverage()),
-        Summary {
-            page_p95: text("4.2ms"),
-            api_p95: None,
-            requests: text("20/s, –"),
-            errors: None,
-            coverage: text("14.2%"),
-        }
-    );
+    let columns = |record| {
+        let summary = summary(&record);
+        [summary.page_p95, summary.api_p95, summary.requests, summary.errors, summary.coverage]
+    };
+    let full = [Some("412ms"), Some("181ms"), Some("20.1/s, 19.8/s"), Some("0.123%, 0%"), Some("99.8%")];
+    assert_eq!(columns(sample::full()), full.map(|text| text.map(str::to_owned)));
+    let partial = [Some("4.2ms"), None, Some("20/s, –"), None, Some("14.2%")];
+    assert_eq!(columns(sample::partial_coverage()), partial.map(|text| text.map(str::to_owned)));
     assert_eq!(summary(&sample::empty()), Summary::default());
 }
 
@@ -202,9 +207,9 @@ proptest! {
     fn a_text_is_read_back_as_it_was_and_stays_in_its_cell(text in hostile()) {
         let text = format!("{text}z");
         let written = crate::markdown::render(&blocks(&text));
-        let (line, cell) = (clean(&text, 1024), clean(&text, 80));
+        let (line, code, cell) = (clean(&text, 1024), clean(&text, 256), clean(&text, 80));
         let number = "1".to_owned();
-        let mut expected = vec![line.clone(), line.clone(), line.clone(), format!("{cell}: {line}")];
+        let mut expected = vec![line.clone(), line.clone(), line.clone(), format!("{cell}: {line}"), format!("S1 {code}")];
         expected.extend(["Word", "Number", "Last"].map(str::to_owned));
         expected.extend([cell.clone(), number, cell]);
         prop_assert_eq!(texts(&written), expected, "{}", written);

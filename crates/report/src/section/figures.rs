@@ -1,6 +1,6 @@
 //! Figures with their basis: web, API and custom metrics, and the endpoints.
 
-use plimsoll_analysis::record::{BaselineRecord, Basis, BasisKind, JUDGED_COVERAGE_PERCENT};
+use plimsoll_analysis::record::{BaselineRecord, Basis, BasisKind, JUDGED_COVERAGE_PERCENT, Window};
 
 use super::{basis_of_entry, has_basis};
 use crate::document::{Block, Grid, Text, list, numbers, words};
@@ -24,7 +24,16 @@ pub(crate) struct Figure<'a> {
     pub(crate) value: Option<String>,
     /// What it rests on, or why it is missing.
     pub(crate) basis: Option<&'a Basis>,
+    /// What its samples are, one of them: `request`, `scrape`.
+    pub(crate) sample: &'static str,
 }
+
+/// What the samples of most figures are.
+pub(super) const SCRAPE: &str = "scrape";
+/// What the samples of a latency are.
+const REQUEST: &str = "request";
+/// Why a figure is missing where the record does not say it.
+pub(super) const NO_REASON: &str = "the record gives no reason";
 
 impl Figure<'_> {
     /// Its group and its name.
@@ -95,12 +104,14 @@ pub(crate) fn custom(record: &BaselineRecord) -> Vec<Figure<'_>> {
             name: name.clone(),
             value: Some(format::quantity(metric.value, metric.unit)),
             basis: basis_of_entry(record, SECTION, name),
+            sample: SCRAPE,
         })
         .collect();
     for (path, basis) in &record.basis {
         let name = path.strip_prefix(SECTION).and_then(|rest| rest.strip_prefix('.'));
         if let Some(name) = name.filter(|name| !figures.iter().any(|figure| figure.name == *name)) {
-            figures.push(Figure { group: None, name: name.to_owned(), value: None, basis: Some(basis) });
+            let name = name.to_owned();
+            figures.push(Figure { group: None, name, value: None, basis: Some(basis), sample: SCRAPE });
         }
     }
     figures
@@ -119,6 +130,7 @@ fn section<'a>(
         name: name.to_owned(),
         value: value.map(|value| percentile(value, basis(key))),
         basis: basis(key),
+        sample: REQUEST,
     });
     let rates = [
         (REQUESTS, "requests_per_second", requests.map(format::per_second)),
@@ -129,6 +141,7 @@ fn section<'a>(
         name: name.to_owned(),
         value,
         basis: basis(key),
+        sample: SCRAPE,
     });
     percentiles.chain(rates).collect()
 }
@@ -149,7 +162,7 @@ pub(super) fn blocks(title: &'static str, figures: &[Figure<'_>], record: &Basel
         return Vec::new();
     }
     let grid = table(figures, record).block();
-    let notes = list(notes(figures));
+    let notes = list(notes(figures, NO_REASON));
     std::iter::once(Block::Heading(title)).chain(grid).chain(notes).collect()
 }
 
@@ -167,7 +180,6 @@ pub(super) fn table(figures: &[Figure<'_>], record: &BaselineRecord) -> Grid {
         figures.iter().all(|figure| figure.basis.is_none_or(|basis| basis.kind == BasisKind::Window));
     for figure in figures.iter().filter(|figure| figure.value.is_some()) {
         let basis = figure.basis;
-        let unit = if figure.group.is_some() { "request" } else { "scrape" };
         grid.row([
             Some(figure.label()),
             figure.value.clone(),
@@ -175,7 +187,7 @@ pub(super) fn table(figures: &[Figure<'_>], record: &BaselineRecord) -> Grid {
             basis.filter(|_| !of_window).map(|basis| covers(basis, record)),
             basis.and_then(|basis| basis.samples).map(|samples| {
                 let plural = if samples == 1 { "" } else { "s" };
-                format!("{} {unit}{plural}", format::count(samples))
+                format!("{} {}{plural}", format::count(samples), figure.sample)
             }),
             basis.and_then(coverage),
         ]);
@@ -202,27 +214,30 @@ fn bounds(resolution: &[f64]) -> Option<String> {
 }
 
 /// What a figure covers, where a section's figures are not all of the window.
-fn covers(basis: &Basis, record: &BaselineRecord) -> String {
+pub(super) fn covers(basis: &Basis, record: &BaselineRecord) -> String {
     match basis.kind {
         BasisKind::Window => "the window".to_owned(),
         BasisKind::Instant if basis.to == record.window.to => "the window's end".to_owned(),
-        BasisKind::Instant => format::instant(basis.to),
-        BasisKind::SincePreviousRun => format!("since the previous run, {}", format::instant(basis.from)),
-        BasisKind::Sampled => format!("sampled, {}", format::interval(basis.from, basis.to)),
+        BasisKind::Instant => format!("at {}", format::instant(basis.to)),
+        BasisKind::SincePreviousRun => format!("since the run of {}", format::instant(basis.from)),
+        BasisKind::Sampled => {
+            let length = format::length(&Window { from: basis.from, to: basis.to });
+            format!("{length} sampled from {}", format::instant(basis.from))
+        }
         BasisKind::Lifetime => format!("since {}", format::instant(basis.from)),
     }
 }
 
 /// What is missing and why, what is not judged and what it covers, and what the collector remarked; figures that
-/// share a remark share a line.
-pub(super) fn notes(figures: &[Figure<'_>]) -> Vec<Text> {
+/// share a remark share a line. `no_reason` stands for a reason that the record does not give.
+pub(super) fn notes(figures: &[Figure<'_>], no_reason: &str) -> Vec<Text> {
     let mut missing: Vec<(String, Vec<&Figure<'_>>)> = Vec::new();
     let mut covered: Vec<(String, Vec<&Figure<'_>>)> = Vec::new();
     let mut remarks: Vec<(String, Vec<&Figure<'_>>)> = Vec::new();
     for figure in figures {
         let note = figure.basis.and_then(|basis| basis.note.clone());
         if figure.value.is_none() {
-            let reason = note.unwrap_or_else(|| "the record gives no reason".to_owned());
+            let reason = note.unwrap_or_else(|| no_reason.to_owned());
             group(&mut missing, reason, figure);
             continue;
         }
@@ -293,6 +308,7 @@ pub(super) fn endpoints(record: &BaselineRecord) -> Vec<Block> {
         name: name.to_owned(),
         value: there.then(String::new),
         basis: record.basis.get(path),
+        sample: SCRAPE,
     };
     let mut maps = vec![whole("Requests by endpoint", RATES, rates.is_some())];
     if shares.is_some() || record.basis.contains_key(SHARES) {
@@ -302,5 +318,5 @@ pub(super) fn endpoints(record: &BaselineRecord) -> Vec<Block> {
     let empty = rates.is_some_and(indexmap::IndexMap::is_empty);
     let none =
         empty.then(|| Block::Paragraph(Text::new("No endpoint answered a request within the window.")));
-    grid.block().into_iter().chain(none).chain(list(notes(&maps))).collect()
+    grid.block().into_iter().chain(none).chain(list(notes(&maps, NO_REASON))).collect()
 }

@@ -3,6 +3,7 @@
 use plimsoll_analysis::record::{BaselineRecord, Source, SourceState};
 
 use super::figures::{self, Figure};
+use super::{cache, database};
 use crate::document::{Block, Text};
 use crate::format;
 
@@ -67,11 +68,20 @@ fn problem(source: &Source) -> Option<Text> {
 
 /// `Web: p95 412ms, requests 20.1/s, errors 0.12%. API: ...`: the figures of `kubectl get`, in a sentence a section.
 fn headline(record: &BaselineRecord) -> Option<Text> {
+    let rates = [figures::P95, figures::REQUESTS, figures::ERRORS];
+    let sections: [(&str, Vec<Figure<'_>>, &[&str]); 4] = [
+        ("Web", figures::web(record), &rates),
+        ("API", figures::api(record), &rates),
+        ("Database", database::figures(record), &[database::P95, database::CONNECTIONS]),
+        ("Cache", cache::figures(record), &[cache::HIT_RATE, cache::LIFETIME_HIT_RATE, cache::MEMORY]),
+    ];
     let mut text = Text::default();
     let mut empty = true;
-    for (section, figures) in [("Web", figures::web(record)), ("API", figures::api(record))] {
+    for (section, figures, wanted) in sections {
+        // The hit rate since the start is of interest where there is no other.
+        let judged = figures.iter().any(|figure| figure.name == cache::HIT_RATE && figure.value.is_some());
         let wanted = |figure: &&Figure<'_>| {
-            [figures::P95, figures::REQUESTS, figures::ERRORS].contains(&figure.name.as_str())
+            wanted.contains(&figure.name.as_str()) && !(judged && figure.name == cache::LIFETIME_HIT_RATE)
         };
         let mut separator = format!("{}{section}: ", if empty { "" } else { " " });
         let mut named = false;

@@ -28,7 +28,7 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
     blocks.extend(figures::table(network, record).block());
     let known = |figure: &&Figure<'_>| figure.value.is_some() || figure.basis.is_some();
     let noted: Vec<Figure<'_>> = maps.iter().chain(network).filter(known).cloned().collect();
-    blocks.extend(list(figures::notes(&noted)));
+    blocks.extend(list(figures::notes(&noted, figures::NO_REASON)));
     if blocks.len() == 1 {
         blocks.push(Block::Paragraph(Text::new("No pod of the namespace was seen within the window.")));
     }
@@ -42,6 +42,7 @@ fn figures<'a>(record: &'a BaselineRecord, metrics: &InfrastructureMetrics) -> [
         name: name.to_owned(),
         value,
         basis: record.basis.get(&format!("{SECTION}.{key}")),
+        sample: figures::SCRAPE,
     };
     let network = metrics.network_receive_mib_per_second.or(metrics.network_receive_mbps);
     let mut received = figure(

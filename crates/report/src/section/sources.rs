@@ -12,7 +12,10 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
         words("Reason"),
         numbers("Duration"),
         numbers("Queries"),
+        numbers("Commands"),
+        numbers("Rows"),
         numbers("Answers"),
+        numbers("Server time"),
     ]);
     let mut warnings = Vec::new();
     for source in &record.sources {
@@ -23,7 +26,10 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
             source.reason.map(|reason| format!("{reason:?}")),
             source.duration_ms.map(|duration| format::milliseconds(float(duration))),
             cost.queries.map(format::count),
+            cost.commands.map(format::count),
+            cost.rows.map(format::count),
             cost.bytes.map(|bytes| format::bytes(float(bytes))),
+            cost.server_time_us.map(|time| format::milliseconds(float(time) / 1_000.0)),
         ]);
         let warn =
             |warning: &String| Text::default().strong(&source.name).plain(" warns: ").sentence(warning);
@@ -42,7 +48,8 @@ pub(super) fn truncated(record: &BaselineRecord) -> Vec<Block> {
     grid.block().map_or_else(Vec::new, |grid| vec![Block::Heading("Cut to fit"), grid])
 }
 
+/// A count as a number that is shown with three digits.
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-fn float(value: u64) -> f64 {
+pub(super) fn float(value: u64) -> f64 {
     value as f64
 }

@@ -10,6 +10,9 @@ use plimsoll_analysis::record::{
 };
 use plimsoll_analysis::request::Unit;
 
+mod cache;
+mod database;
+
 fn window() -> Window {
     Window { from: "2026-11-16T02:00:00Z".parse().unwrap(), to: "2026-11-23T02:00:00Z".parse().unwrap() }
 }
@@ -90,8 +93,14 @@ pub(super) fn full() -> BaselineRecord {
                 ],
                 ..collected("prometheus", 412, 19, Some(81_234))
             },
+            database::source(),
+            cache::source(),
             collected("kubernetes", 61, 7, None),
         ],
+        database_metrics: Some(database::metrics()),
+        database_analysis: Some(database::analysis()),
+        cache_metrics: Some(cache::metrics()),
+        cache_analysis: Some(cache::analysis()),
         web_metrics: Some(WebMetrics {
             page_load_p50_ms: Some(187.4),
             page_load_p90_ms: Some(338.2),
@@ -145,6 +154,40 @@ pub(super) fn full() -> BaselineRecord {
         ..empty()
     };
     record.basis = full_basis();
+    record.basis.extend(database::basis());
+    record.basis.extend(cache::basis());
+    record
+}
+
+/// A database and a cache in which nothing was found that somebody should look at.
+pub(super) fn nothing_found() -> BaselineRecord {
+    let mut record = BaselineRecord {
+        sources: vec![database::source(), cache::source()],
+        database_metrics: Some(database::metrics_of_nothing()),
+        database_analysis: Some(database::analysis_of_nothing()),
+        cache_metrics: Some(cache::metrics_of_nothing()),
+        cache_analysis: Some(cache::analysis_of_nothing()),
+        ..empty()
+    };
+    record.basis.extend(database::basis());
+    record.basis.extend(cache::basis());
+    record
+}
+
+/// A database without pg_stat_statements and a cache that refuses some commands; one snapshot of each.
+pub(super) fn in_part() -> BaselineRecord {
+    let extension = "pg_stat_statements is not installed in database smartdairy; run CREATE EXTENSION pg_stat_statements there";
+    let denied = "user plimsoll may not run MEMORY USAGE; add +memory|usage to its rules";
+    let mut record = BaselineRecord {
+        complete: false,
+        sources: vec![
+            not_collected("postgres", SourceState::Partial, SourceReason::ExtensionMissing, extension),
+            not_collected("redis", SourceState::Partial, SourceReason::Forbidden, denied),
+        ],
+        ..empty()
+    };
+    database::without_statements(&mut record);
+    cache::without_sampling(&mut record);
     record
 }
 
@@ -249,10 +292,15 @@ fn metric(name: &str, target: &str, current: Option<&str>) -> AutoscalerMetric {
 pub(super) fn failed() -> BaselineRecord {
     let unreachable = "cannot connect to http://prometheus.monitoring:9090: connection refused; check that the Service prometheus exists in namespace monitoring and that a NetworkPolicy lets pods of smart-dairy reach it";
     let forbidden = "horizontalpodautoscalers could not be listed; see the fact's message.";
+    let refused =
+        "user plimsoll was refused by postgres:5432 (28P01); check username and password in Secret pg";
+    let certificate = "the certificate of redis:6379 is for redis.other, not for redis; set tls.serverName";
     BaselineRecord {
         complete: false,
         sources: vec![
             not_collected("prometheus", SourceState::Failed, SourceReason::Unreachable, unreachable),
+            not_collected("postgres", SourceState::Failed, SourceReason::AuthenticationFailed, refused),
+            not_collected("redis", SourceState::Failed, SourceReason::TLSFailed, certificate),
             not_collected("kubernetes", SourceState::Partial, SourceReason::Forbidden, forbidden),
         ],
         kubernetes: Some(KubernetesFacts {
@@ -344,6 +392,8 @@ pub(super) fn saying(text: &str) -> BaselineRecord {
             }
         }
     }
+    database::say(&mut record, text);
+    cache::say(&mut record, text);
     record.custom_metrics = Some(map(&[(text, CustomMetric { value: 1.0, unit: Unit::Count })]));
     record.truncated = [(own(), 3)].into_iter().collect();
     for basis in record.basis.values_mut() {
