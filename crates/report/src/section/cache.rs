@@ -35,7 +35,7 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
     blocks.extend(list(verdict(record, analysis, source)));
     let figures = figures(record);
     blocks.extend(figures::table(&figures, record).block());
-    blocks.extend(list(lists::notes(&figures, source)));
+    blocks.extend(list(notes(&figures, source)));
     blocks.extend(keyspace::blocks(record, analysis, source));
     blocks.extend(sessions(record, analysis, source));
     blocks.extend(configuration(record, analysis));
@@ -106,6 +106,23 @@ pub(crate) fn figures(record: &BaselineRecord) -> Vec<Figure<'_>> {
         figures.insert(3, figure("Of its limit", paths, Some(part)));
     }
     figures
+}
+
+/// What is missing and why. A hit rate without a basis has nothing to rest on, which is no fault.
+fn notes(figures: &[Figure<'_>], source: Option<&Source>) -> Vec<Text> {
+    let is_absent = |figure: &Figure<'_>| figure.value.is_none() && figure.basis.is_none();
+    let (rates, others): (Vec<Figure<'_>>, Vec<Figure<'_>>) = figures.iter().cloned().partition(|figure| {
+        is_absent(figure) && [HIT_RATE, LIFETIME_HIT_RATE].contains(&figure.name.as_str())
+    });
+    let mut items = lists::notes(&others, source);
+    for rate in rates {
+        items.push(Text::new(if rate.name == HIT_RATE {
+            "Not measured: Hit rate; it needs two looks at the same counters with lookups between them."
+        } else {
+            "Not measured: Hit rate since the start; the server counted no lookup."
+        }));
+    }
+    items
 }
 
 /// Used memory of the limit, where there is one: the record writes it as `4096MB`.

@@ -163,7 +163,7 @@ fn stale_statistics<'a>(record: &'a BaselineRecord, analysis: &DatabaseAnalysis)
         basis: record.basis_of("database_analysis.stale_statistics"),
         count: analysis.stale_statistics.as_ref().map(Vec::len),
         total: None,
-        caption: "The planner decides by statistics that are absent or older than many changes, most changed rows first.".to_owned(),
+        caption: "More than 1,000 rows and 20% of all have changed since the last ANALYZE, or there never was one: the planner decides by wrong numbers.".to_owned(),
         grid,
     }
 }

@@ -36,9 +36,7 @@ impl<'a> Statements<'a> {
         self.shown = self.known.len();
         if !unread.is_empty() {
             let names = unread.join(", ");
-            items.push(Text::new(format!(
-                "Without text: {names}; it could not be read, or holds what may be a secret."
-            )));
+            items.push(Text::new(format!("Without text, which could not be read: {names}.")));
         }
         list(items)
     }
