@@ -9,12 +9,13 @@ use clap::Args;
 
 use crate::image::{self, Images};
 use crate::process::{root, run, step};
+use crate::secrets;
 use crate::target::{Loaded, Target, TargetOptions, output};
 
 /// Namespace of the operator.
 const SYSTEM: &str = "plimsoll-system";
 /// Namespace of the example.
-const EXAMPLE: &str = "smart-dairy";
+pub(crate) const EXAMPLE: &str = "smart-dairy";
 /// How long the example's traffic must have been scraped before it is measured: the window, and a scrape or two.
 const WARM_UP: Duration = Duration::from_secs(5 * 60 + 15);
 
@@ -47,30 +48,44 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
     Ok(())
 }
 
-/// Applies the example with the workload's image by its content.
+/// Applies the example with its images by their content, and with passwords and certificates of its own.
 pub(crate) fn example(target: &Target, loaded: &Loaded) -> Result<()> {
-    let folder = root().join("examples/smart-dairy/local");
-    let manifests = output(target.kubectl().arg("kustomize").arg(&folder))?;
-    let named = manifests.replace("plimsoll-workload:local", &loaded.workload);
-    ensure!(named != manifests, "the example does not name the image plimsoll-workload:local");
-    apply(target, &named)?;
-    for deployment in ["odoo", "api", "traffic"] {
-        let name = format!("deployment/{deployment}");
-        run(target.kubectl().args([
-            "rollout",
-            "status",
-            &name,
-            "--namespace",
-            EXAMPLE,
-            "--timeout",
-            "120s",
-        ]))?;
+    let folder = root().join("examples/smart-dairy");
+    let mut manifests = output(target.kubectl().arg("kustomize").arg(folder.join("local")))?;
+    for (name, image) in [
+        ("plimsoll-workload:local", &loaded.workload),
+        ("plimsoll-example-postgres:local", &loaded.postgres),
+        ("plimsoll-example-redis:local", &loaded.redis),
+    ] {
+        ensure!(manifests.contains(name), "the example does not name the image {name}");
+        manifests = manifests.replace(name, image);
+    }
+    apply(target, &std::fs::read_to_string(folder.join("base/namespace.yaml"))?)?;
+    let made = secrets::make_missing(target)?;
+    apply(target, &manifests)?;
+    if !made.is_empty() {
+        eprintln!("    made {}", made.join(", "));
+        // What runs with other passwords or certificates starts again; what has just been made starts once more.
+        let restarted = ["statefulset/postgres", "statefulset/redis", "deployment/odoo", "deployment/api"];
+        let mut restart = target.kubectl();
+        restart.args(["rollout", "restart", "--namespace", EXAMPLE]).args(restarted);
+        run(restart.stdout(Stdio::null()))?;
+    }
+    for name in [
+        "statefulset/postgres",
+        "statefulset/redis",
+        "deployment/odoo",
+        "deployment/api",
+        "deployment/traffic",
+    ] {
+        let wait = ["rollout", "status", name, "--namespace", EXAMPLE, "--timeout", "180s"];
+        run(target.kubectl().args(wait))?;
     }
     Ok(())
 }
 
 /// Applies manifests from text.
-fn apply(target: &Target, manifests: &str) -> Result<()> {
+pub(crate) fn apply(target: &Target, manifests: &str) -> Result<()> {
     let mut kubectl = target.kubectl();
     kubectl.args(["apply", "--server-side", "--field-manager", "demo", "--force-conflicts", "-f", "-"]);
     let mut child = kubectl.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().context("start kubectl")?;

@@ -11,6 +11,7 @@ mod docs;
 mod generate;
 mod image;
 mod process;
+mod secrets;
 mod target;
 
 use clap::{Parser, Subcommand};

@@ -42,6 +42,7 @@ pub use error::ClusterError;
 pub use image::ScratchImage;
 pub use lock::{BuildLock, build_lock};
 pub use paths::cache_folder;
+pub use pki::{ServerCertificates, random_token, server_certificates};
 pub use servers::{Server, install_servers, server};
 pub use status::status;
 pub use tools::Tool;

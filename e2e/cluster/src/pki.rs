@@ -164,8 +164,37 @@ fn write_service_account_keys(folder: &Path) -> Result<(), ClusterError> {
     write_secret(&folder.join("sa.pub"), &key.public_key_pem())
 }
 
-/// 128 random bits.
-fn random_token() -> Result<String, ClusterError> {
+/// Certificates of servers and of the authority that signed them, made for one another.
+#[derive(Debug)]
+pub struct ServerCertificates {
+    /// The authority's certificate in PEM; its key is not kept.
+    pub ca: String,
+    /// Certificate and key of each server in PEM, in the order in which they were asked for.
+    pub servers: Vec<(String, String)>,
+}
+
+/// Makes certificates for servers, each of which has the given names.
+///
+/// # Errors
+/// A name is none.
+pub fn server_certificates(
+    authority: &str,
+    servers: &[Vec<String>],
+) -> Result<ServerCertificates, ClusterError> {
+    let ca = Authority::new(authority)?;
+    let issue = |names: &Vec<String>| {
+        let name = names.first().map_or("server", String::as_str);
+        ca.issue(name, Use::Server(names.clone()))
+    };
+    let servers = servers.iter().map(issue).collect::<Result<_, _>>()?;
+    Ok(ServerCertificates { ca: ca.pem, servers })
+}
+
+/// 128 random bits as 32 hexadecimal digits, for a password or a token.
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn random_token() -> Result<String, ClusterError> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))

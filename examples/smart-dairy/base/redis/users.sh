@@ -1,0 +1,10 @@
+#!/bin/sh
+# Writes who may do what. Passwords are kept as hashes.
+set -eu
+hash() { printf %s "$1" | sha256sum | cut -d ' ' -f 1; }
+umask 077
+cat > "${ACL_FILE:-/run/redis/users.acl}" <<END
+user default off
+user $APP_USERNAME on #$(hash "$APP_PASSWORD") ~session:* ~cache:* resetchannels -@all +get +set +ping
+user $READER_USERNAME on #$(hash "$READER_PASSWORD") %R~* resetchannels -@all +ping +select +info +dbsize +scan +type +ttl +pttl +memory|usage +config|get +slowlog|get +slowlog|len +latency|latest +latency|histogram +client|setinfo +client|setname +command
+END
