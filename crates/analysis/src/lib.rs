@@ -11,6 +11,7 @@ pub mod hash;
 pub mod histogram;
 pub mod job;
 pub mod promql;
+pub mod query_time;
 pub mod ranking;
 pub mod record;
 pub mod request;

@@ -67,7 +67,7 @@ mod tests {
         let clone = limit.clone();
         let (result, ()) =
             tokio::join!(limit.within(Duration::from_secs(3600), std::future::pending::<()>()), async move {
-                clone.stop()
+                clone.stop();
             });
         assert!(result.is_err());
         assert_eq!(limit.remaining(), Duration::ZERO);

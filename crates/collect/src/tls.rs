@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use plimsoll_analysis::record::SourceReason;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use crate::failure::Failure;
 
@@ -14,17 +15,31 @@ use crate::failure::Failure;
 /// `ca` is a name for messages and a PEM bundle, which replaces the public roots. Those are built in: a static image
 /// has no store of the system's. The certificate is always verified.
 pub(crate) fn config(ca: Option<(&str, &[u8])>) -> Result<ClientConfig, Failure> {
+    let roots = roots(ca)?;
+    let config = builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(config)
+}
+
+/// The public roots, or the certificates of a bundle instead.
+pub(crate) fn roots(ca: Option<(&str, &[u8])>) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     match ca {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some((name, pem)) => add_bundle(&mut roots, name, pem)?,
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    Ok(roots)
+}
+
+/// TLS 1.2 and 1.3 by ring, before it is said how certificates are verified.
+pub(crate) fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .expect("ring supports TLS 1.2 and 1.3");
-    let config = builder.with_root_certificates(roots).with_no_client_auth();
-    Ok(config)
+        .expect("ring supports TLS 1.2 and 1.3")
+}
+
+/// The one crypto provider.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 fn add_bundle(roots: &mut RootCertStore, name: &str, pem: &[u8]) -> Result<(), Failure> {
