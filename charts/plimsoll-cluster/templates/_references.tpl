@@ -6,17 +6,24 @@
 'PerformanceBaseline'
 {{- end -}}
 {{- define "plimsoll.references.secrets" -}}
-object.?spec.?sources.?prometheus.?auth.?basic.?secretRef.?name.optMap(n, [n]).orValue([])
+object.?spec.?sources.?postgres.?credentials.?secretRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?postgres.?tls.?ca.?secretKeyRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?prometheus.?auth.?basic.?secretRef.?name.optMap(n, [n]).orValue([])
 + object.?spec.?sources.?prometheus.?auth.?bearer.?secretKeyRef.?name.optMap(n, [n]).orValue([])
 + object.?spec.?sources.?prometheus.?headers.orValue([]).filter(e, e.?valueFrom.?secretKeyRef.?name.hasValue()).map(e, e.valueFrom.secretKeyRef.name)
 + object.?spec.?sources.?prometheus.?tls.?ca.?secretKeyRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?redis.?credentials.?secretRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?redis.?sentinel.?credentials.?secretRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?redis.?tls.?ca.?secretKeyRef.?name.optMap(n, [n]).orValue([])
 {{- end -}}
 {{- define "plimsoll.references.secrets.most" -}}
-19
+24
 {{- end -}}
 {{- define "plimsoll.references.configMaps" -}}
-object.?spec.?sources.?prometheus.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
+object.?spec.?sources.?postgres.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?prometheus.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?redis.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
 {{- end -}}
 {{- define "plimsoll.references.configMaps.most" -}}
-1
+3
 {{- end -}}

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Version of the request's meaning.
 pub const SCHEMA: &str = "plimsoll.dev/baseline-request/v1";
 
+/// Names of the sources that a run reads by itself: fields of a request, and names in a record.
+pub const SOURCES: [&str; 3] = ["prometheus", "postgres", "redis"];
+
 /// One run of a PerformanceBaseline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaselineRequest {

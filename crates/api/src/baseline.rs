@@ -3,19 +3,23 @@
 use std::fmt::Debug;
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod sections;
 mod status;
 
+pub use sections::{
+    ApiMetricsSpec, CacheSpec, CustomMetricSpec, DatabaseSpec, KeyspaceSpec, MetricUnit, StatementLabelSpec,
+    WebMetricsSpec,
+};
 pub use status::{
     BaselineSummary, CurrentRun, FinishedRun, KeptRun, PerformanceBaselineStatus, RetryStatus, SourceStatus,
 };
 
 use crate::common::{Sources, rule};
 
-/// What to record, from where, and when. A run starts when what is measured changes: window, sources (but for auth and tls),
-/// web, api or metrics. Other edits start none.
+/// What to record, from where, and when. A run starts when what is measured changes: window, sampleDuration, sources (but
+/// for auth, credentials and tls), web, api, database, cache or metrics. Other edits start none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -31,7 +35,7 @@ use crate::common::{Sources, rule};
     namespaced,
     status = "PerformanceBaselineStatus",
     derive = "PartialEq",
-    doc = "PerformanceBaseline records how a system performs over a window: latency percentiles, request and error rates, endpoints, CPU, memory, network and Kubernetes facts, each figure with the interval, coverage and samples it rests on. Results: status, and for each run a ConfigMap of this namespace with record.json (status.lastRun.name) and one with report.md (the same name and -report). A run starts when the spec's measured part is new or changed, when the schedule says so, and when the annotation plimsoll.dev/run gets a new value.",
+    doc = "PerformanceBaseline records how a system performs over a window: latency percentiles, request and error rates, endpoints, slow statements, tables and indexes of PostgreSQL, hit rates and keys of Redis, CPU, memory, network and Kubernetes facts, each figure with the interval, coverage and samples it rests on. Results: status, and for each run a ConfigMap of this namespace with record.json (status.lastRun.name) and one with report.md (the same name and -report). A run starts when the spec's measured part is new or changed, when the schedule says so, and when the annotation plimsoll.dev/run gets a new value.",
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -49,6 +53,18 @@ use crate::common::{Sources, rule};
         type_ = "string",
         json_path = ".status.summary.apiP95",
         description = "95th percentile of the API's response time, as text with its unit."
+    ),
+    printcolumn(
+        name = "DB-P95",
+        type_ = "string",
+        json_path = ".status.summary.dbP95",
+        description = "95th percentile of the database's query time, as text with its unit; an interval where only its bounds are known."
+    ),
+    printcolumn(
+        name = "Cache-Hit",
+        type_ = "string",
+        json_path = ".status.summary.cacheHit",
+        description = "Cache hits in percent of all lookups."
     ),
     printcolumn(
         name = "Last-Run",
@@ -108,7 +124,12 @@ use crate::common::{Sources, rule};
 #[x_kube(validation = rule("!has(self.web) || has(self.sources.prometheus)", "web needs sources.prometheus", ".web"))]
 #[x_kube(validation = rule("!has(self.api) || has(self.sources.prometheus)", "api needs sources.prometheus", ".api"))]
 #[x_kube(validation = rule("!has(self.metrics) || size(self.metrics) == 0 || has(self.sources.prometheus)", "metrics need sources.prometheus", ".metrics"))]
-#[x_kube(validation = rule("has(self.sources.prometheus) || has(self.sources.workloads)", "at least one source is needed", ".sources"))]
+#[x_kube(validation = rule("!has(self.database) || has(self.sources.postgres) || (has(self.database.latencyHistogram) && has(self.sources.prometheus))", "database needs sources.postgres, or latencyHistogram and sources.prometheus", ".database"))]
+#[x_kube(validation = rule("!has(self.database) || !has(self.database.latencyHistogram) || has(self.sources.prometheus)", "latencyHistogram needs sources.prometheus", ".database.latencyHistogram"))]
+#[x_kube(validation = rule("!has(self.sources.postgres) || has(self.database)", "sources.postgres needs database; write 'database: {}' to record it with every default", ".database"))]
+#[x_kube(validation = rule("!has(self.cache) || has(self.sources.redis)", "cache needs sources.redis", ".cache"))]
+#[x_kube(validation = rule("!has(self.sources.redis) || has(self.cache)", "sources.redis needs cache; write 'cache: {}' to record it with every default", ".cache"))]
+#[x_kube(validation = rule("has(self.sources.prometheus) || has(self.sources.workloads) || has(self.sources.postgres) || has(self.sources.redis)", "at least one source is needed", ".sources"))]
 #[x_kube(validation = rule("!has(self.timeZone) || has(self.schedule)", "timeZone needs schedule", ".timeZone"))]
 pub struct PerformanceBaselineSpec {
     /// How far back each run looks, from the moment at which it asks: whole numbers with the units y, w, d, h, m and s,
@@ -120,6 +141,13 @@ pub struct PerformanceBaselineSpec {
         regex(pattern = r"^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$")
     )]
     pub window: String,
+    /// How long to watch the counters of PostgreSQL and Redis, which count since their server started: figures are the
+    /// difference between two looks that far apart, or since the previous run where there is one. Whole numbers with the
+    /// units m and s, for example "60s", from 0s to 10m; it must leave 60 seconds of activeDeadlineSeconds. With 0s there
+    /// is one look, and the first run's figures are those of the server's lifetime, which are shown and not judged.
+    #[serde(default = "default_sample_duration")]
+    #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+m)?([0-9]+s)?$"))]
+    pub sample_duration: String,
     /// When to measure again: cron with five fields (minute, hour, day of month, month, day of week), as on a CronJob, for
     /// example "0 2 * * 1" for Mondays at 02:00. Of the times that pass while no run can start, only the latest is made up
     /// for. When absent, a run starts only when the measured part of the spec changes or when the annotation
@@ -160,6 +188,15 @@ pub struct PerformanceBaselineSpec {
     /// Needs sources.prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<ApiMetricsSpec>,
+    /// PostgreSQL: connections, tables by size, slow statements, missing, unused, duplicate and invalid indexes, old
+    /// statistics, settings. Not collected when absent; "database: {}" takes every default. Needs sources.postgres; for the
+    /// query time alone, latencyHistogram and sources.prometheus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseSpec>,
+    /// Redis or Valkey: hit rate, memory, keys by prefix, sessions, configuration and what to change in it. Not collected
+    /// when absent; "cache: {}" takes every default. Needs sources.redis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSpec>,
     /// Figures by PromQL queries of your own; record.json has them under custom_metrics. Needs sources.prometheus.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 30))]
@@ -167,97 +204,12 @@ pub struct PerformanceBaselineSpec {
     pub metrics: Vec<CustomMetricSpec>,
 }
 
-/// Which metrics say how the web pages perform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WebMetricsSpec {
-    /// Name of the histogram of page load times, in seconds: without "_bucket" where it is a classic one; native
-    /// histograms work too.
-    #[serde(default = "default_web_histogram")]
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"))]
-    pub latency_histogram: String,
-    /// Name of the counter of page requests.
-    #[serde(default = "default_web_counter")]
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"))]
-    pub request_counter: String,
-    /// Label matchers that select the series of both metrics, as between the braces of a PromQL selector, for example
-    /// job="odoo",env="prod". Write "" for all series.
-    #[serde(default = "default_web_matchers")]
-    #[schemars(length(max = 1024))]
-    pub matchers: String,
-    /// Label matchers that, together with matchers, select the failed requests among those counted.
-    #[serde(default = "default_error_matchers")]
-    #[schemars(length(min = 1, max = 1024))]
-    pub error_matchers: String,
-}
-
-/// Which metrics say how the API performs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ApiMetricsSpec {
-    /// Name of the histogram of response times, in seconds: without "_bucket" where it is a classic one; native
-    /// histograms work too.
-    #[serde(default = "default_api_histogram")]
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"))]
-    pub latency_histogram: String,
-    /// Name of the counter of API requests.
-    #[serde(default = "default_api_counter")]
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"))]
-    pub request_counter: String,
-    /// Label matchers that select the series of both metrics, as between the braces of a PromQL selector, for example
-    /// job="api". All series when empty.
-    #[serde(default)]
-    #[schemars(length(max = 1024))]
-    pub matchers: String,
-    /// Label matchers that, together with matchers, select the failed requests among those counted.
-    #[serde(default = "default_error_matchers")]
-    #[schemars(length(min = 1, max = 1024))]
-    pub error_matchers: String,
-    /// Label, of both metrics, whose value names an endpoint.
-    #[serde(default = "default_endpoint_label")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_]*$"))]
-    pub endpoint_label: String,
-    /// How many endpoints to record, those with the most requests first.
-    #[serde(default = "default_top")]
-    #[schemars(range(min = 1, max = 100))]
-    pub top: i32,
-}
-
-/// A figure by a PromQL query of your own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CustomMetricSpec {
-    /// Name of the figure in the record and the report: lower-case letters, digits and "-", for example
-    /// "odoo-workers-busy".
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub name: String,
-    /// PromQL that gives one number at the moment of the run: a scalar, or a vector of exactly one series. What spans a
-    /// time says which, for example rate(x_total[7d]): spec.window is not put in. An empty or longer answer, and NaN, is
-    /// no figure; the record then says why.
-    #[schemars(length(min = 1, max = 2048))]
-    pub query: String,
-    /// What the number counts, and so how it is shown: Seconds, Ratio (a part of one, 0.25 for 25 %), Bytes, Count, or
-    /// PerSecond.
-    pub unit: MetricUnit,
-}
-
-/// What a number means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum MetricUnit {
-    /// Seconds.
-    Seconds,
-    /// A part of one, 0 to 1.
-    Ratio,
-    /// Bytes.
-    Bytes,
-    /// A count of things.
-    Count,
-    /// A rate, per second.
-    PerSecond,
-}
-
 fn default_window() -> String {
     "7d".to_owned()
+}
+
+fn default_sample_duration() -> String {
+    "60s".to_owned()
 }
 
 fn default_history_limit() -> i32 {
@@ -270,38 +222,6 @@ fn default_deadline() -> i64 {
 
 fn default_ttl() -> i32 {
     600
-}
-
-fn default_web_histogram() -> String {
-    "http_request_duration_seconds".to_owned()
-}
-
-fn default_web_counter() -> String {
-    "http_requests_total".to_owned()
-}
-
-fn default_web_matchers() -> String {
-    "job=\"odoo\"".to_owned()
-}
-
-fn default_error_matchers() -> String {
-    "status=~\"5..\"".to_owned()
-}
-
-fn default_api_histogram() -> String {
-    "api_request_duration_seconds".to_owned()
-}
-
-fn default_api_counter() -> String {
-    "api_requests_total".to_owned()
-}
-
-fn default_endpoint_label() -> String {
-    "endpoint".to_owned()
-}
-
-fn default_top() -> i32 {
-    10
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]

@@ -6,12 +6,21 @@ use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+mod postgres;
+mod redis;
+
+pub use postgres::{PostgresCredentials, PostgresSource, SslMode};
+pub use redis::{RedisCredentials, RedisSource, RedisTopology, Sentinel, SentinelCredentials};
+
 /// An http or https URL of a host, a port below 65,536 and a path in printable ASCII: no user, query, fragment, space or
 /// control character, and nothing that different parsers read differently.
 const URL_RULE: &str = r"self.matches('^https?://([A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?[.]?|\\[[0-9A-Fa-f:.]+\\])(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?(/[A-Za-z0-9._~!$&()*+,;=:%/-]*)?$')";
 
 /// Headers that belong to the connection (RFC 9110, 7.6.1), to the message, or to authentication.
 const RESERVED_HEADERS_RULE: &str = "!(self.name.lowerAscii() in ['accept', 'accept-encoding', 'authorization', 'connection', 'content-encoding', 'content-length', 'content-type', 'expect', 'host', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'])";
+
+/// A host: a DNS name, an IPv4 address, or an IPv6 address without brackets.
+const HOST: &str = r"^([A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$";
 
 /// A label's value (Kubernetes' rule).
 const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
@@ -32,6 +41,12 @@ pub struct Sources {
     /// metrics also come CPU, memory and network of this namespace's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusSource>,
+    /// A PostgreSQL server, 13 or newer, and the database of it that is recorded. Needs the section database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresSource>,
+    /// A Redis or Valkey server, or the Sentinels that know it. Needs the section cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisSource>,
     /// Workloads of this namespace whose requests, limits, restarts, replicas, autoscalers and usage are recorded. They are
     /// read from the Kubernetes API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,7 +129,8 @@ pub struct TlsClient {
     /// Where the certificate authorities are, in PEM; they replace the public ones. Exactly one member is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<CaSource>,
-    /// DNS name in the server's certificate, where it is not the URL's host. When absent, the URL's host.
+    /// DNS name in the server's certificate, where it is not the name or address that is contacted. When absent, that name
+    /// or address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))]
     pub server_name: Option<String>,

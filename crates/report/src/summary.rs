@@ -15,6 +15,11 @@ pub struct Summary {
     pub page_p95: Option<String>,
     /// 95th percentile of the API's response time.
     pub api_p95: Option<String>,
+    /// 95th percentile of the database's query time: `60-240ms` for an interval, `<=240ms` or `>60ms` where one bound is
+    /// missing.
+    pub db_p95: Option<String>,
+    /// Cache hits per hundred lookups, over the judged basis where there is one, else over the server's life: `94.2%`.
+    pub cache_hit: Option<String>,
     /// Requests a second of web and API: `20.1/s, 19.8/s`; one alone where only one is in the record.
     pub requests: Option<String>,
     /// Failed requests per hundred of web and API: `0.12%, 0%`.
@@ -39,9 +44,14 @@ pub fn summary(record: &BaselineRecord) -> Summary {
         .filter(|figure| figure.value.is_some())
         .filter_map(|figure| figure.basis.and_then(|basis| basis.coverage_percent))
         .reduce(f64::min);
+    let query_time = record.database_metrics.as_ref().and_then(|metrics| metrics.query_time_p95_ms);
+    let hit_rate =
+        record.cache_metrics.as_ref().and_then(|metrics| metrics.hit_rate_window.or(metrics.hit_rate));
     Summary {
         page_p95: value(&web, figures::P95),
         api_p95: value(&api, figures::P95),
+        db_p95: query_time.map(|bounds| format::milliseconds_between(bounds.low, bounds.high)),
+        cache_hit: hit_rate.map(format::percent),
         requests: both(figures::REQUESTS),
         errors: both(figures::ERRORS),
         coverage: least.map(format::coverage),
@@ -57,5 +67,43 @@ fn pair(has_web: bool, web: Option<String>, has_api: bool, api: Option<String>) 
             Some(format!("{}, {}", shown(web), shown(api)))
         }
         (_, web, _, api) => web.or(api),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_analysis::record::{CacheMetrics, DatabaseMetrics, QueryTime, QueryTimeMethod, RecordNames};
+
+    use super::*;
+
+    fn record(query_time: Option<(f64, Option<f64>)>, rates: [Option<f64>; 2]) -> BaselineRecord {
+        let names = RecordNames { name: "dairy", namespace: "pasture", run: "dairy-1", run_key: "k" };
+        let query_time_p95_ms =
+            query_time.map(|(low, high)| QueryTime { low, high, method: QueryTimeMethod::StatementBounds });
+        let [hit_rate, hit_rate_window] = rates;
+        BaselineRecord {
+            database_metrics: Some(DatabaseMetrics { query_time_p95_ms, ..DatabaseMetrics::default() }),
+            cache_metrics: Some(CacheMetrics { hit_rate, hit_rate_window, ..CacheMetrics::default() }),
+            ..BaselineRecord::empty(names, 300, jiff::Timestamp::UNIX_EPOCH)
+        }
+    }
+
+    #[test]
+    fn a_query_time_between_bounds_shows_those_that_there_are() {
+        for (bounds, text) in
+            [((60.0, Some(240.0)), "60-240ms"), ((0.0, Some(240.0)), "<=240ms"), ((60.0, None), ">60ms")]
+        {
+            assert_eq!(summary(&record(Some(bounds), [None; 2])).db_p95.as_deref(), Some(text));
+        }
+        assert_eq!(summary(&record(None, [None; 2])), Summary::default());
+    }
+
+    #[test]
+    fn the_judged_hit_rate_comes_before_that_of_the_servers_life() {
+        for (rates, text) in
+            [([Some(94.2), Some(95.0)], "95%"), ([Some(94.2), None], "94.2%"), ([None, Some(0.0)], "0%")]
+        {
+            assert_eq!(summary(&record(None, rates)).cache_hit.as_deref(), Some(text));
+        }
     }
 }

@@ -71,6 +71,14 @@ pub struct BaselineSummary {
     /// 95th percentile of the API's response time, written as pageP95.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_p95: Option<String>,
+    /// 95th percentile of the database's query time: "60-240ms" where only its bounds are known, "<=240ms" or ">60ms" where
+    /// one of them is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub db_p95: Option<String>,
+    /// Cache hits in percent of all lookups, for example "94.2%": since the previous run or between two looks, else over
+    /// the server's lifetime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_hit: Option<String>,
     /// Requests a second: web, then API, for example "20.1/s, 19.8/s".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<String>,
@@ -157,7 +165,7 @@ pub struct KeptRun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
-    /// Which source: prometheus, or kubernetes for the facts of workloads.
+    /// Which source: prometheus, postgres, redis, or kubernetes for the facts of workloads.
     pub name: String,
     /// Collected: everything was read. Partial: some of it. Failed: nothing.
     pub state: String,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use plimsoll_analysis::frame::{Envelope, FrameError};
 use plimsoll_api::baseline::CurrentRun;
 
-use super::assemble::{self, PROMETHEUS, facts_only};
+use super::assemble::{self, facts_only};
 use super::decide::{BLOCKED, SOON, Step, policy_problem, request};
 use super::view::{JobSeen, LogSeen, Observed, RecordSeen, View};
 use crate::job::build::request_hash;
@@ -126,7 +126,7 @@ fn present_job(
         }
         Progress::Running => wait(None, RUNNING),
         Progress::Ended(ended) => match log {
-            LogSeen::Read(Ok(envelope)) => recorded(view, run, envelope, observed),
+            LogSeen::Read(Ok(envelope)) => recorded(view, run, job, envelope, observed),
             LogSeen::Read(Err(error)) => undelivered(run, ended, error),
             LogSeen::Unavailable(_) if overdue => lost(run, overdue_problem(run, progress)),
             LogSeen::Unavailable(code) => wait(
@@ -151,13 +151,19 @@ fn present_job(
     }
 }
 
-fn recorded(view: &View, run: &CurrentRun, envelope: &Envelope, observed: &Observed) -> Step {
-    // A record without a word of the source that was asked for would pass as complete.
-    if !envelope.record.sources.iter().any(|source| source.name == PROMETHEUS) {
-        return Step::Fail(Problem {
-            reason: RunReason::ResultInvalid,
-            message: format!("The record of run {} does not name the source {PROMETHEUS}.", run.name),
-        });
+fn recorded(view: &View, run: &CurrentRun, job: &OurJob, envelope: &Envelope, observed: &Observed) -> Step {
+    // A record without a word of a source that was asked for would pass as complete.
+    let told = &envelope.record.sources;
+    let silent = job.sources.iter().find(|asked| told.iter().all(|source| source.name != **asked));
+    let fault = match silent {
+        Some(name) => Some(format!("The record of run {} does not name the source {name}.", run.name)),
+        None if job.sources.is_empty() => {
+            Some(format!("The Job {} does not say what it was asked to read.", run.name))
+        }
+        None => None,
+    };
+    if let Some(message) = fault {
+        return Step::Fail(Problem { reason: RunReason::ResultInvalid, message });
     }
     Step::Record(Box::new(assemble::with_facts(envelope.record.clone(), view, run, observed.facts.as_ref())))
 }

@@ -10,8 +10,6 @@ use crate::workloads::assemble::MAX_WORKLOADS;
 
 /// Name of the source whose facts the operator reads.
 pub const KUBERNETES: &str = "kubernetes";
-/// Name of the source that a Job reads.
-pub const PROMETHEUS: &str = "prometheus";
 
 /// The Job's record with the names of the run, which are ours to say, and the workloads' facts.
 #[must_use]

@@ -210,7 +210,9 @@ pub(crate) fn request(
     run_key: &str,
     guard: Option<&Guard>,
 ) -> Option<String> {
-    valid.prometheus.as_ref()?;
+    if !valid.needs_a_job() {
+        return None;
+    }
     let names = RunNames { name: &view.name, namespace: &view.namespace, uid: &view.uid, run, run_key };
     let forbidden = guard.map(|guard| guard.forbidden_addresses.as_slice()).unwrap_or_default();
     let request = valid.request(names, forbidden);

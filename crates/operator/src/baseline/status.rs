@@ -212,6 +212,8 @@ fn summary(record: &plimsoll_analysis::record::BaselineRecord) -> BaselineSummar
     BaselineSummary {
         page_p95: word(summary.page_p95),
         api_p95: word(summary.api_p95),
+        db_p95: word(summary.db_p95),
+        cache_hit: word(summary.cache_hit),
         requests: word(summary.requests),
         errors: word(summary.errors),
         coverage: word(summary.coverage),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use plimsoll_analysis::frame::{Envelope, FrameError};
 use plimsoll_analysis::record::{BaselineRecord, KubernetesFacts, SourceReason};
+use plimsoll_analysis::request::SOURCES;
 use plimsoll_api::PerformanceBaseline;
 use plimsoll_testkit::fixtures::{self, BaselineFixture as _, PROMETHEUS, baseline, fail_source};
 
@@ -278,6 +279,7 @@ fn seen(job: &Job, view: &View, run_key: &str) -> JobSeen {
         created: Some(job.created),
         lifetime: (!job.suspended).then(|| SignedDuration::from_secs(1_320)),
         workloads: None,
+        sources: vec![SOURCES[0]],
     };
     JobSeen::Ours { job: Box::new(ours), progress, log }
 }

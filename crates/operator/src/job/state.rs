@@ -5,6 +5,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_analysis::job::{CONTAINER, ENV_REQUEST};
+use plimsoll_analysis::request::SOURCES;
 use plimsoll_api::{ATTEMPT_ANNOTATION, NONCE_ANNOTATION, REQUEST_HASH_ANNOTATION, RUN_KEY_ANNOTATION};
 
 use crate::reason::RunReason;
@@ -45,6 +46,8 @@ pub struct OurJob {
     pub lifetime: Option<SignedDuration>,
     /// The workloads that its request names.
     pub workloads: Option<LabelSelector>,
+    /// The sources that its request names.
+    pub sources: Vec<&'static str>,
 }
 
 /// Something to say about a run that does not go on.
@@ -99,6 +102,7 @@ pub fn adopt(job: &Job, expected: &Expected<'_>) -> Result<OurJob, &'static str>
     if annotation(REQUEST_HASH_ANNOTATION) != Some(expected.request_hash) {
         return Err("it asks for something else");
     }
+    let request = request(job).unwrap_or_default();
     Ok(OurJob {
         uid: meta.uid.clone().unwrap_or_default(),
         nonce: annotation(NONCE_ANNOTATION).unwrap_or_default().to_owned(),
@@ -107,7 +111,8 @@ pub fn adopt(job: &Job, expected: &Expected<'_>) -> Result<OurJob, &'static str>
         finished: is_finished(job),
         created: meta.creation_timestamp.as_ref().map(|time| time.0),
         lifetime: lifetime(job),
-        workloads: requested_workloads(job),
+        workloads: request.get(WORKLOADS).and_then(|selector| serde_json::from_value(selector.clone()).ok()),
+        sources: SOURCES.into_iter().filter(|name| request.get(name).is_some()).collect(),
     })
 }
 
@@ -118,12 +123,11 @@ fn lifetime(job: &Job) -> Option<SignedDuration> {
 }
 
 /// The spec may have been edited since: what a run reads stands in its own request.
-fn requested_workloads(job: &Job) -> Option<LabelSelector> {
+fn request(job: &Job) -> Option<serde_json::Value> {
     let pod = job.spec.as_ref()?.template.spec.as_ref()?;
     let ours = pod.containers.iter().find(|container| container.name == CONTAINER)?;
     let variable = ours.env.iter().flatten().find(|variable| variable.name == ENV_REQUEST)?;
-    let request: serde_json::Value = serde_json::from_str(variable.value.as_deref()?).ok()?;
-    serde_json::from_value(request.get(WORKLOADS)?.clone()).ok()
+    serde_json::from_str(variable.value.as_deref()?).ok()
 }
 
 fn is_suspended(job: &Job) -> bool {

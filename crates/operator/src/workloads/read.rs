@@ -32,8 +32,14 @@ pub async fn read(
 ) -> Result<FactsRead, kube::Error> {
     let start = clock();
     let mut reader = Reader { client, namespace, unknown: Vec::new(), reason: None, queries: 0 };
-    let labels =
-        Selector::try_from(selector.clone()).map(|selector| selector.to_string()).unwrap_or_default();
+    let labels = match Selector::try_from(selector.clone()) {
+        Ok(selector) => selector.to_string(),
+        // An empty selector takes all: not what somebody meant who wrote one that means nothing.
+        Err(error) => {
+            reader.note("workloads", SourceReason::BadAnswer, format!("the selector means nothing: {error}"));
+            return Ok(reader.ended(Read::default(), start, clock));
+        }
+    };
     let deployments = reader.list::<Deployment>("apps", "deployments", Some(&labels)).await?;
     let stateful_sets = reader.list::<StatefulSet>("apps", "statefulsets", Some(&labels)).await?;
     let daemon_sets = reader.list::<DaemonSet>("apps", "daemonsets", Some(&labels)).await?;
@@ -41,16 +47,9 @@ pub async fn read(
     let autoscalers =
         reader.list::<HorizontalPodAutoscaler>("autoscaling", "horizontalpodautoscalers", None).await?;
     let usage = if with_usage { reader.usage().await? } else { None };
-    let Reader { unknown, reason, queries, .. } = reader;
-    let read = Read { deployments, stateful_sets, daemon_sets, pods, autoscalers, usage, unknown };
-    let (facts, dropped) = facts(&read);
-    Ok(FactsRead {
-        facts,
-        reason,
-        dropped,
-        duration_ms: u64::try_from(clock().duration_since(start).as_millis()).unwrap_or(0),
-        queries,
-    })
+    let read =
+        Read { deployments, stateful_sets, daemon_sets, pods, autoscalers, usage, unknown: Vec::new() };
+    Ok(reader.ended(read, start, clock))
 }
 
 struct Reader<'a> {
@@ -123,6 +122,18 @@ impl Reader<'_> {
                 self.note(plural, SourceReason::BadAnswer, message);
                 return Ok(Some(objects));
             }
+        }
+    }
+
+    /// The facts of what was read since `start`, and of what could not be.
+    fn ended(self, read: Read, start: Timestamp, clock: &(dyn Fn() -> Timestamp + Send + Sync)) -> FactsRead {
+        let (facts, dropped) = facts(&Read { unknown: self.unknown, ..read });
+        FactsRead {
+            facts,
+            reason: self.reason,
+            dropped,
+            duration_ms: u64::try_from(clock().duration_since(start).as_millis()).unwrap_or(0),
+            queries: self.queries,
         }
     }
 

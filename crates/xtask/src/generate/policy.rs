@@ -42,6 +42,8 @@ struct Reference {
     target: Target,
     /// From `spec` to the reference, without its `name`.
     path: Vec<Segment>,
+    /// Whether a rule of the schema keeps it from being set beside another reference, which counts for both.
+    is_alternative: bool,
 }
 
 /// The expressions of all kinds; one policy serves them, since a path that a kind does not have yields no name.
@@ -54,8 +56,10 @@ fn template(crds: &[CustomResourceDefinition]) -> Result<String> {
     let mut most: BTreeMap<Target, u64> = BTreeMap::new();
     for crd in crds {
         let mut of_kind: BTreeMap<Target, u64> = BTreeMap::new();
+        let mut at_once = 0;
         for reference in references(crd)? {
             *of_kind.entry(reference.target).or_default() += reference.most();
+            at_once += if reference.is_alternative { 0 } else { reference.most() };
             let known = expressions.entry(reference.target).or_default();
             for expression in reference.expressions() {
                 if !known.contains(&expression) {
@@ -64,8 +68,8 @@ fn template(crds: &[CustomResourceDefinition]) -> Result<String> {
             }
         }
         ensure!(
-            of_kind.values().sum::<u64>() <= MAX_NAMES,
-            "{} may name {of_kind:?} objects, more than the {MAX_NAMES} that one admission policy can ask for; bound its lists tighter or give it a policy of its own",
+            at_once <= MAX_NAMES,
+            "{} may name {at_once} objects, more than the {MAX_NAMES} that one admission policy can ask for; bound its lists tighter or give it a policy of its own",
             crd.spec.names.kind
         );
         for (target, number) in of_kind {
@@ -136,12 +140,32 @@ fn walk(schema: &JSONSchemaProps, path: &mut Vec<Segment>, found: &mut Vec<Refer
     for (name, field) in schema.properties.iter().flatten() {
         path.push(Segment::Field(name.clone()));
         match target(name, field).with_context(|| show(path))? {
-            Some(target) => found.push(Reference { target, path: path.clone() }),
+            Some(target) => {
+                let (_, parent) = path.split_last().context("the field itself was just pushed")?;
+                let is_alternative = excluded_by(schema, name).any(|other| {
+                    let other = [parent, &[Segment::Field(other)]].concat();
+                    found.iter().any(|earlier| earlier.path == other)
+                });
+                found.push(Reference { target, path: path.clone(), is_alternative });
+            }
             None => walk(field, path, found)?,
         }
         path.pop();
     }
     Ok(())
+}
+
+/// The members that a rule `has(self.a) != has(self.b)` keeps from being set beside the field.
+fn excluded_by<'a>(schema: &'a JSONSchemaProps, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    let member = |text: &str| text.trim().strip_prefix("has(self.")?.strip_suffix(')').map(str::to_owned);
+    schema.x_kubernetes_validations.iter().flatten().filter_map(move |rule| {
+        let (one, other) = rule.rule.split_once("!=")?;
+        match (member(one)?, member(other)?) {
+            (one, other) if one == name => Some(other),
+            (one, other) if other == name => Some(one),
+            _ => None,
+        }
+    })
 }
 
 /// What the field refers to, if it is a reference.

@@ -123,3 +123,15 @@ fn what_could_not_be_checked_is_an_error() {
         assert!(error.contains(says), "{says}: {error}");
     }
 }
+
+#[test]
+fn references_that_exclude_each_other_count_once() {
+    let mut either = json!({"type": "object", "properties": {"configMapRef": name(), "secretRef": name()}});
+    let spec = |either: &Value| object("a", &list(Some(26), either));
+    assert!(template(&[crd(&spec(&either))]).is_err());
+    either["x-kubernetes-validations"] =
+        json!([{"rule": "has(self.secretRef) != has(self.configMapRef)", "message": "one"}]);
+    let text = template(&[crd(&spec(&either))]).unwrap();
+    assert_eq!(text.lines().filter(|line| *line == "26").count(), 2, "{text}");
+    assert!(template(&[crd(&object("a", &list(Some(27), &either)))]).is_err());
+}

@@ -3,20 +3,20 @@
 //! CEL decides what the API server can decide cheaply; the rest is decided here, in `plimsoll validate` and in the
 //! operator alike.
 
+mod sections;
+mod sources;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_analysis::duration;
 use plimsoll_analysis::job::{MAX_REQUEST_BYTES, escape_for_environment};
-use plimsoll_analysis::promql::{check_matchers, check_query};
 use plimsoll_analysis::request::{
-    self, ApiRequest, Auth, BaselineRequest, Header, HeaderValue, KeyKind, KeyRef, MetricRequest,
-    PrometheusRequest, Unit, WebRequest,
+    self, ApiRequest, BaselineRequest, CacheRequest, DatabaseRequest, KeyKind, KeyRef, MetricRequest,
+    PostgresRequest, PrometheusRequest, RedisRequest, WebRequest,
 };
 use plimsoll_api::PerformanceBaselineSpec;
-use plimsoll_api::baseline::{ApiMetricsSpec, CustomMetricSpec, MetricUnit, WebMetricsSpec};
-use plimsoll_api::common::{KeySelector, PrometheusAuth, PrometheusSource, TlsClient};
 
 use super::spec_hash::spec_hash;
 use crate::schedule::Schedule;
@@ -25,6 +25,10 @@ use crate::schedule::Schedule;
 const MAX_SPEC_BYTES: usize = MAX_REQUEST_BYTES - 4 * 1024;
 /// Shortest and longest window.
 const WINDOW: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(92 * 86_400)];
+/// Shortest and longest time between two looks at counters.
+const SAMPLE: [Duration; 2] = [Duration::ZERO, Duration::from_secs(600)];
+/// What the time between two looks must leave of a run's deadline, seconds: for reading itself.
+const READING_SECONDS: u64 = 60;
 
 /// A field whose value means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,12 +55,22 @@ pub struct ValidBaseline {
     pub active_deadline_seconds: i64,
     /// How long a finished run's Job is kept, seconds.
     pub ttl_seconds_after_finished: i32,
+    /// Time between two looks at counters, seconds; 0 where there is one look, or no source with counters.
+    pub sample_seconds: u64,
     /// The Prometheus source.
     pub prometheus: Option<PrometheusRequest>,
+    /// The PostgreSQL source.
+    pub postgres: Option<PostgresRequest>,
+    /// The Redis source.
+    pub redis: Option<RedisRequest>,
     /// Web figures.
     pub web: Option<WebRequest>,
     /// API figures.
     pub api: Option<ApiRequest>,
+    /// Database figures.
+    pub database: Option<DatabaseRequest>,
+    /// Cache figures.
+    pub cache: Option<CacheRequest>,
     /// The user's own queries.
     pub metrics: Vec<MetricRequest>,
     /// Workloads whose Kubernetes facts are read.
@@ -96,17 +110,23 @@ impl ValidBaseline {
             run_key: names.run_key.to_owned(),
             window_seconds: self.window_seconds,
             to: None,
-            sample_seconds: 0,
+            sample_seconds: self.sample_seconds,
             prometheus: self.prometheus.clone(),
-            postgres: None,
-            redis: None,
+            postgres: self.postgres.clone(),
+            redis: self.redis.clone(),
             web: self.web.clone(),
             api: self.api.clone(),
-            database: None,
-            cache: None,
+            database: self.database.clone(),
+            cache: self.cache.clone(),
             metrics: self.metrics.clone(),
             forbidden_addresses: forbidden_addresses.to_vec(),
         }
+    }
+
+    /// Whether a run needs a Job: whether anything is read but the Kubernetes API.
+    #[must_use]
+    pub fn needs_a_job(&self) -> bool {
+        self.prometheus.is_some() || self.postgres.is_some() || self.redis.is_some()
     }
 
     /// Every key that a run reads, also those that may be absent.
@@ -136,20 +156,30 @@ impl ValidBaseline {
 /// Every field that is wrong, in the order of the schema.
 pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidBaseline, Vec<FieldError>> {
     let mut errors = Errors::default();
-    let window_seconds = window(&spec.window, &mut errors);
+    let window_seconds = seconds("spec.window", &spec.window, WINDOW, "1m and 92d", &mut errors);
+    let sample_seconds = sample(spec, &mut errors);
     let schedule = schedule(spec, now, &mut errors);
-    let prometheus = spec.sources.prometheus.as_ref().map(|source| prometheus(source, &mut errors));
+    let prometheus = spec.sources.prometheus.as_ref().map(|source| sources::prometheus(source, &mut errors));
+    let postgres = spec.sources.postgres.as_ref().and_then(|source| sources::postgres(source, &mut errors));
+    let redis = spec.sources.redis.as_ref().and_then(|source| sources::redis(source, &mut errors));
     if let Some(workloads) = &spec.sources.workloads {
-        selector(&workloads.selector, &mut errors);
+        sources::selector(&workloads.selector, &mut errors);
     }
-    let web = spec.web.as_ref().map(|web| self::web(web, &mut errors));
-    let api = spec.api.as_ref().map(|api| self::api(api, &mut errors));
-    let metrics: Vec<MetricRequest> =
-        spec.metrics.iter().enumerate().map(|(index, metric)| custom(index, metric, &mut errors)).collect();
-    sources(spec, &mut errors);
+    let web = spec.web.as_ref().map(|web| sections::web(web, &mut errors));
+    let api = spec.api.as_ref().map(|api| sections::api(api, &mut errors));
+    let database = spec.database.as_ref().map(|database| sections::database(database, &mut errors));
+    let cache = spec.cache.as_ref().map(|cache| sections::cache(cache, &mut errors));
+    let metrics: Vec<MetricRequest> = spec
+        .metrics
+        .iter()
+        .enumerate()
+        .map(|(index, metric)| sections::custom(index, metric, &mut errors))
+        .collect();
+    sources::together(spec, &mut errors);
     if !errors.0.is_empty() {
         return Err(errors.0);
     }
+    let counts = postgres.is_some() || redis.is_some();
     let valid = ValidBaseline {
         window_seconds,
         schedule,
@@ -158,9 +188,14 @@ pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidB
         active_deadline_seconds: spec.active_deadline_seconds,
         ttl_seconds_after_finished: spec.ttl_seconds_after_finished,
         spec_hash: spec_hash(spec, window_seconds),
+        sample_seconds: if counts { sample_seconds } else { 0 },
         prometheus,
+        postgres,
+        redis,
         web,
         api,
+        database,
+        cache,
         metrics,
         workloads: spec.sources.workloads.as_ref().map(|source| source.selector.clone()),
     };
@@ -172,23 +207,6 @@ pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidB
         return Err(vec![FieldError { path: "spec".to_owned(), message }]);
     }
     Ok(valid)
-}
-
-/// The API server's rules say the same; without them such a spec would start runs without an end.
-fn sources(spec: &PerformanceBaselineSpec, errors: &mut Errors) {
-    let has_prometheus = spec.sources.prometheus.is_some();
-    if !has_prometheus && spec.sources.workloads.is_none() {
-        errors.add("spec.sources", "at least one source is needed");
-    }
-    for (path, is_set) in [
-        ("spec.web", spec.web.is_some()),
-        ("spec.api", spec.api.is_some()),
-        ("spec.metrics", !spec.metrics.is_empty()),
-    ] {
-        if is_set && !has_prometheus {
-            errors.add(path, "this needs spec.sources.prometheus");
-        }
-    }
 }
 
 #[derive(Default)]
@@ -206,18 +224,42 @@ impl Errors {
     }
 }
 
-fn window(text: &str, errors: &mut Errors) -> u64 {
-    match duration::parse(text) {
-        Err(error) => errors.add("spec.window", error.to_string()),
-        Ok(window) if window < WINDOW[0] || window > WINDOW[1] => {
-            errors.add("spec.window", format!("{text:?} is not between 1m and 92d"));
-        }
-        Ok(window) if window.subsec_millis() != 0 => {
-            errors.add("spec.window", format!("{text:?} is not whole seconds"));
-        }
-        Ok(window) => return window.as_secs(),
+/// A duration in whole seconds between two bounds, which `bounds` names; 0 where it is none.
+fn seconds(path: &str, text: &str, range: [Duration; 2], bounds: &str, errors: &mut Errors) -> u64 {
+    match within(text, range, bounds) {
+        Ok(length) if length.subsec_millis() == 0 => return length.as_secs(),
+        Ok(_) => errors.add(path, format!("{text:?} is not whole seconds")),
+        Err(message) => errors.add(path, message),
     }
     0
+}
+
+/// A duration between two bounds, which `bounds` names, or what is wrong with it.
+fn within(text: &str, [least, most]: [Duration; 2], bounds: &str) -> Result<Duration, String> {
+    match duration::parse(text) {
+        Err(error) => Err(error.to_string()),
+        Ok(length) if length < least || length > most => Err(format!("{text:?} is not between {bounds}")),
+        Ok(length) => Ok(length),
+    }
+}
+
+/// The time between two looks at counters, which must leave the run time to read.
+fn sample(spec: &PerformanceBaselineSpec, errors: &mut Errors) -> u64 {
+    let path = "spec.sampleDuration";
+    let sample = seconds(path, &spec.sample_duration, SAMPLE, "0s and 10m", errors);
+    let counts = spec.sources.postgres.is_some() || spec.sources.redis.is_some();
+    let deadline = u64::try_from(spec.active_deadline_seconds).unwrap_or(0);
+    if counts && sample + READING_SECONDS > deadline {
+        errors.add(
+            path,
+            format!(
+                "{:?} leaves less than {READING_SECONDS} seconds of activeDeadlineSeconds, {deadline}: shorten it, or raise activeDeadlineSeconds to {} or more",
+                spec.sample_duration,
+                sample + READING_SECONDS
+            ),
+        );
+    }
+    sample
 }
 
 fn schedule(spec: &PerformanceBaselineSpec, now: Timestamp, errors: &mut Errors) -> Option<Schedule> {
@@ -235,109 +277,5 @@ fn schedule(spec: &PerformanceBaselineSpec, now: Timestamp, errors: &mut Errors)
     }
 }
 
-fn prometheus(source: &PrometheusSource, errors: &mut Errors) -> PrometheusRequest {
-    if source.url.trim_end_matches('/').ends_with("/api/v1") {
-        errors.add("spec.sources.prometheus.url", "leave /api/v1 out: it is appended");
-    }
-    PrometheusRequest {
-        url: source.url.clone(),
-        auth: source.auth.as_ref().and_then(auth),
-        ca: source.tls.as_ref().and_then(ca),
-        server_name: source.tls.as_ref().and_then(|tls| tls.server_name.clone()),
-        headers: source
-            .headers
-            .iter()
-            .filter_map(|header| {
-                let value = match (&header.value, &header.value_from) {
-                    (Some(value), _) => HeaderValue::Literal(value.clone()),
-                    (None, Some(from)) => HeaderValue::From(key(KeyKind::Secret, &from.secret_key_ref)),
-                    (None, None) => return None,
-                };
-                Some(Header { name: header.name.clone(), value })
-            })
-            .collect(),
-    }
-}
-
-fn key(kind: KeyKind, selector: &KeySelector) -> KeyRef {
-    KeyRef { kind, name: selector.name.clone(), key: selector.key.clone() }
-}
-
-fn auth(auth: &PrometheusAuth) -> Option<Auth> {
-    if let Some(bearer) = &auth.bearer {
-        return Some(Auth::Bearer(key(KeyKind::Secret, &bearer.secret_key_ref)));
-    }
-    let basic = auth.basic.as_ref()?;
-    let of = |key: &str| KeyRef {
-        kind: KeyKind::Secret,
-        name: basic.secret_ref.name.clone(),
-        key: key.to_owned(),
-    };
-    Some(Auth::Basic { username: of("username"), password: of("password") })
-}
-
-fn ca(tls: &TlsClient) -> Option<KeyRef> {
-    let ca = tls.ca.as_ref()?;
-    match (&ca.secret_key_ref, &ca.config_map_key_ref) {
-        (Some(secret), _) => Some(key(KeyKind::Secret, secret)),
-        (None, Some(config_map)) => Some(key(KeyKind::ConfigMap, config_map)),
-        (None, None) => None,
-    }
-}
-
-fn selector(selector: &LabelSelector, errors: &mut Errors) {
-    for (index, expression) in selector.match_expressions.iter().flatten().enumerate() {
-        let path = format!("spec.sources.workloads.selector.matchExpressions[{index}]");
-        let values = expression.values.as_ref().map_or(0, Vec::len);
-        match (expression.operator.as_str(), values) {
-            ("In" | "NotIn", 0) => errors.add(path, format!("{} needs values", expression.operator)),
-            ("In" | "NotIn", _) | ("Exists" | "DoesNotExist", 0) => {}
-            ("Exists" | "DoesNotExist", _) => {
-                errors.add(path, format!("{} takes no values", expression.operator));
-            }
-            (other, _) => {
-                errors.add(path, format!("operator {other:?} is not one of In, NotIn, Exists, DoesNotExist"));
-            }
-        }
-    }
-}
-
-fn web(spec: &WebMetricsSpec, errors: &mut Errors) -> WebRequest {
-    errors.check("spec.web.matchers", check_matchers(&spec.matchers));
-    errors.check("spec.web.errorMatchers", check_matchers(&spec.error_matchers));
-    WebRequest {
-        latency_histogram: spec.latency_histogram.clone(),
-        request_counter: spec.request_counter.clone(),
-        matchers: spec.matchers.clone(),
-        error_matchers: spec.error_matchers.clone(),
-    }
-}
-
-fn api(spec: &ApiMetricsSpec, errors: &mut Errors) -> ApiRequest {
-    errors.check("spec.api.matchers", check_matchers(&spec.matchers));
-    errors.check("spec.api.errorMatchers", check_matchers(&spec.error_matchers));
-    ApiRequest {
-        latency_histogram: spec.latency_histogram.clone(),
-        request_counter: spec.request_counter.clone(),
-        matchers: spec.matchers.clone(),
-        error_matchers: spec.error_matchers.clone(),
-        endpoint_label: spec.endpoint_label.clone(),
-        top: u32::try_from(spec.top).unwrap_or(1).max(1),
-    }
-}
-
-fn custom(index: usize, spec: &CustomMetricSpec, errors: &mut Errors) -> MetricRequest {
-    errors.check(format!("spec.metrics[{index}].query"), check_query(&spec.query));
-    let unit = match spec.unit {
-        MetricUnit::Seconds => Unit::Seconds,
-        MetricUnit::Ratio => Unit::Ratio,
-        MetricUnit::Bytes => Unit::Bytes,
-        MetricUnit::Count => Unit::Count,
-        MetricUnit::PerSecond => Unit::PerSecond,
-    };
-    MetricRequest { name: spec.name.clone(), query: spec.query.clone(), unit }
-}
-
 #[cfg(test)]
-#[path = "validate_tests.rs"]
 mod tests;
