@@ -10,8 +10,11 @@
 
 pub mod data;
 pub mod http;
+pub mod pg;
+pub mod postgres;
 pub mod real;
 pub mod remote_write;
+pub mod servers;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
