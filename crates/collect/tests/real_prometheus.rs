@@ -5,8 +5,8 @@
 mod support;
 
 use jiff::Timestamp;
-use plimsoll_analysis::record::{BaselineRecord, BasisKind, SourceState};
-use plimsoll_analysis::request::{BaselineRequest, MetricRequest, Unit};
+use plimsoll_analysis::record::{BaselineRecord, BasisKind, QueryTimeMethod, SourceState};
+use plimsoll_analysis::request::{BaselineRequest, DatabaseRequest, MetricRequest, Unit};
 use support::data::{
     API_START, DAY, END, FRESH, FRESH_LATE, GAP, HOUR, IDLE_CORES, IDLE_PODS, MINUTE, PODS, RECEIVED,
     series_of, true_increase, world,
@@ -297,6 +297,32 @@ async fn a_window_without_data_has_none(server: &Prometheus) {
     assert!(record.infrastructure_metrics.is_none());
 }
 
+async fn the_query_time_is_the_bucket_that_holds_the_truth(server: &Prometheus) {
+    let mut wanted = wanted(server, DAY);
+    let database = |histogram: &str| DatabaseRequest {
+        top_tables: 10,
+        top_queries: 10,
+        slow_query_threshold_ms: 100,
+        latency_histogram: Some(histogram.to_owned()),
+        matchers: String::new(),
+        statements: Vec::new(),
+    };
+    wanted.database = Some(database("api_request_duration_seconds"));
+    let record = run(&wanted).await;
+    let found = record.database_metrics.as_ref().unwrap().query_time_p95_ms.unwrap();
+    assert_eq!(found.method, QueryTimeMethod::Histogram);
+    let truth = true_quantile(&world().api, END - DAY + MINUTE, 0.95) * 1000.0;
+    assert!(found.low < found.high.unwrap(), "{found:?}");
+    assert!(found.low <= truth && truth <= found.high.unwrap(), "{truth} not in {found:?}");
+    let basis = &record.basis["database_metrics.query_time_p95_ms"];
+    assert_eq!(basis.resolution_ms.as_deref(), Some(&[found.low, found.high.unwrap()][..]));
+    wanted.database = Some(database("no_such_seconds"));
+    let record = run(&wanted).await;
+    assert_eq!(record.database_metrics, None);
+    let note = record.basis["database_metrics.query_time_p95_ms"].note.as_deref().unwrap();
+    assert!(note.contains("no_such_seconds"), "{note}");
+}
+
 /// Each check as a test for each version.
 macro_rules! on_both {
     ($($check:ident),+ $(,)?) => {
@@ -329,4 +355,5 @@ on_both!(
     queries_of_ones_own_give_a_number_or_a_note,
     native_histograms_are_read_as_the_server_reads_them,
     a_window_without_data_has_none,
+    the_query_time_is_the_bucket_that_holds_the_truth,
 );

@@ -5,7 +5,7 @@ use plimsoll_analysis::ranking::largest_first;
 use plimsoll_analysis::record::ApiMetrics;
 use plimsoll_analysis::request::ApiRequest;
 
-use super::latency::latency;
+use super::latency::{Wanted, latency};
 use super::queries::{self, Selector};
 use super::requests::{Counted, Counter, requests};
 use super::session::{Session, Unread, add_note};
@@ -13,11 +13,11 @@ use super::session::{Session, Unread, add_note};
 /// How many steps the section has, for progress.
 pub(crate) const STEPS: usize = 3;
 
-const PERCENTILES: [&str; 4] = [
-    "api_metrics.response_time_p50_ms",
-    "api_metrics.response_time_p90_ms",
-    "api_metrics.response_time_p95_ms",
-    "api_metrics.response_time_p99_ms",
+const PERCENTILES: [Wanted<'static>; 4] = [
+    (0.5, "api_metrics.response_time_p50_ms"),
+    (0.9, "api_metrics.response_time_p90_ms"),
+    (0.95, "api_metrics.response_time_p95_ms"),
+    (0.99, "api_metrics.response_time_p99_ms"),
 ];
 const TOP: &str = "api_metrics.top_endpoints";
 const SHARE: &str = "api_metrics.time_share_percent";

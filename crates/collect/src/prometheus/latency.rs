@@ -8,36 +8,44 @@ use super::parse::{Native, Sample};
 use super::queries::{self, Selector};
 use super::session::{Session, Unread, add_note, rounded};
 
-/// The percentiles that a record holds.
-pub(crate) const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+/// A quantile (0 to 1), and the path of its figure in the record.
+pub(crate) type Wanted<'a> = (f64, &'a str);
 
 /// A native histogram is preferred, being finer, unless the classic one has seen so many times as much: then the
 /// change to native ones is under way and the classic one still covers more of the window.
 const CLASSIC_SEES_MORE: f64 = 1.01;
 
-/// Percentiles in milliseconds, in the order of [`QUANTILES`], and which kind of histogram they are from.
-#[derive(Debug, Default)]
-pub(crate) struct Latency {
-    pub(crate) percentiles_ms: [Option<f64>; 4],
+/// Percentiles in milliseconds, in the order in which they are wanted, and which kind of histogram they are from.
+#[derive(Debug)]
+pub(crate) struct Latency<const N: usize> {
+    pub(crate) percentiles_ms: [Option<f64>; N],
+    /// Bounds of the bucket that holds each; the upper one is absent where nothing bounds it.
+    pub(crate) bounds_ms: [Option<(f64, Option<f64>)>; N],
     pub(crate) is_native: bool,
 }
 
+impl<const N: usize> Default for Latency<N> {
+    fn default() -> Self {
+        Self { percentiles_ms: [None; N], bounds_ms: [None; N], is_native: false }
+    }
+}
+
 /// Reads the percentiles and sets the basis of each under its path.
-pub(crate) async fn latency(
+pub(crate) async fn latency<const N: usize>(
     session: &mut Session<'_>,
     histogram: &str,
     matchers: &str,
-    paths: [&str; 4],
-) -> Latency {
-    read(session, histogram, matchers, paths).await.unwrap_or_default()
+    wanted: [Wanted<'_>; N],
+) -> Latency<N> {
+    read(session, histogram, matchers, wanted).await.unwrap_or_default()
 }
 
-async fn read(
+async fn read<const N: usize>(
     session: &mut Session<'_>,
     name: &str,
     matchers: &str,
-    paths: [&str; 4],
-) -> Result<Latency, Unread> {
+    wanted: [Wanted<'_>; N],
+) -> Result<Latency<N>, Unread> {
     let histogram = session.built(Selector::new(name, &[matchers]))?;
     let classic = session.vector(queries::classic_buckets(&histogram, session.whole())).await;
     let native = session.vector(queries::native_sum(&histogram, session.whole())).await;
@@ -50,7 +58,7 @@ async fn read(
     let observed = observations(&classic);
     match native {
         Some(native) if observed <= native.count.0 * CLASSIC_SEES_MORE => {
-            from_native(session, &histogram, &native, paths).await
+            from_native(session, &histogram, &native, wanted).await
         }
         _ if classic.is_empty() => {
             let note = format!(
@@ -58,12 +66,12 @@ async fn read(
                 histogram.suffixed("_bucket").text(),
                 histogram.text()
             );
-            for path in paths {
+            for (_, path) in wanted {
                 session.absent(path, None, &note);
             }
             Ok(Latency::default())
         }
-        _ => from_classic(session, &histogram, &classic, paths).await,
+        _ => from_classic(session, &histogram, &classic, wanted).await,
     }
 }
 
@@ -76,12 +84,12 @@ fn observations(buckets: &[Sample]) -> f64 {
         .sum()
 }
 
-async fn from_classic(
+async fn from_classic<const N: usize>(
     session: &mut Session<'_>,
     histogram: &Selector,
     samples: &[Sample],
-    paths: [&str; 4],
-) -> Result<Latency, Unread> {
+    wanted: [Wanted<'_>; N],
+) -> Result<Latency<N>, Unread> {
     let every = session.built(histogram.suffixed("_bucket").with("le", "+Inf"))?;
     let coverage = session.seen(&every).await?;
     let buckets = samples.iter().filter_map(|sample| {
@@ -91,45 +99,47 @@ async fn from_classic(
     let summed = match ClassicHistogram::new(buckets.collect()) {
         Ok(summed) => summed,
         Err(error) => {
-            for path in paths {
+            for (_, path) in wanted {
                 session.absent(path, coverage.as_ref(), &error.to_string());
             }
             return Ok(Latency::default());
         }
     };
     let mut latency = Latency::default();
-    for (index, q) in QUANTILES.into_iter().enumerate() {
+    for (index, (q, path)) in wanted.into_iter().enumerate() {
         let Some(found) = summed.quantile(q) else {
-            session.absent(paths[index], coverage.as_ref(), "nothing was observed in the window");
+            session.absent(path, coverage.as_ref(), "nothing was observed in the window");
             continue;
         };
         let basis =
             observed_basis(session, coverage.as_ref(), summed.observations(), (found.lower, found.upper));
-        session.set_basis(paths[index], basis);
+        session.set_basis(path, basis);
         latency.percentiles_ms[index] = finite_ms(found.value);
+        latency.bounds_ms[index] = bounds_ms((found.lower, found.upper));
     }
     Ok(latency)
 }
 
-async fn from_native(
+async fn from_native<const N: usize>(
     session: &mut Session<'_>,
     histogram: &Selector,
     summed: &Native,
-    paths: [&str; 4],
-) -> Result<Latency, Unread> {
+    wanted: [Wanted<'_>; N],
+) -> Result<Latency<N>, Unread> {
     let coverage = session.seen(histogram).await?;
     let buckets = summed.buckets();
     let mut latency = Latency { is_native: true, ..Latency::default() };
-    for (index, q) in QUANTILES.into_iter().enumerate() {
+    for (index, (q, path)) in wanted.into_iter().enumerate() {
         let asked = session.number(queries::native_quantile(histogram, session.whole(), q)).await;
         let Ok(value) = asked else { continue };
         let (Some(value), Some(bounds)) = (value, native_bucket(&buckets, q)) else {
-            session.absent(paths[index], coverage.as_ref(), "nothing was observed in the window");
+            session.absent(path, coverage.as_ref(), "nothing was observed in the window");
             continue;
         };
         let basis = observed_basis(session, coverage.as_ref(), summed.count.0, bounds);
-        session.set_basis(paths[index], basis);
+        session.set_basis(path, basis);
         latency.percentiles_ms[index] = finite_ms(value);
+        latency.bounds_ms[index] = bounds_ms(bounds);
     }
     Ok(latency)
 }
@@ -147,6 +157,12 @@ fn observed_basis(
     }
     basis.resolution_ms = Some([lower, upper].into_iter().filter_map(finite_ms).collect());
     basis
+}
+
+/// Bounds of a bucket in milliseconds. No time is negative, so that the lowest bucket begins at 0.
+fn bounds_ms((lower, upper): (f64, f64)) -> Option<(f64, Option<f64>)> {
+    let lower = finite_ms(lower.max(0.0))?;
+    Some((lower, finite_ms(upper).map(|upper| upper.max(lower))))
 }
 
 fn finite_ms(seconds: f64) -> Option<f64> {

@@ -3,6 +3,7 @@
 mod api;
 mod client;
 mod custom;
+mod database;
 mod infrastructure;
 mod latency;
 mod parse;
@@ -15,7 +16,7 @@ mod web;
 use std::time::Instant;
 
 use plimsoll_analysis::record::{BaselineRecord, Source, SourceReason};
-use plimsoll_analysis::request::{BaselineRequest, PrometheusRequest};
+use plimsoll_analysis::request::{BaselineRequest, DatabaseRequest, PrometheusRequest};
 
 use self::client::Client;
 use self::session::Session;
@@ -44,6 +45,7 @@ pub(crate) async fn collect(
             sections(&mut session, request, record).await;
             let has_data = record.web_metrics.is_some()
                 || record.api_metrics.is_some()
+                || record.database_metrics.is_some()
                 || record.infrastructure_metrics.is_some()
                 || record.custom_metrics.as_ref().is_some_and(|found| !found.is_empty());
             let mut source = judged(NAME, &session.failures, has_data, NO_DATA);
@@ -73,7 +75,14 @@ fn client(
 fn steps(request: &BaselineRequest) -> usize {
     let web = request.web.as_ref().map_or(0, |_| web::STEPS);
     let api = request.api.as_ref().map_or(0, |_| api::STEPS);
-    web + api + infrastructure::STEPS + request.metrics.len()
+    let database = histogram(request).map_or(0, |_| database::STEPS);
+    web + api + database + infrastructure::STEPS + request.metrics.len()
+}
+
+/// The database section, where it names a histogram of query times.
+fn histogram(request: &BaselineRequest) -> Option<(&DatabaseRequest, &str)> {
+    let database = request.database.as_ref()?;
+    Some((database, database.latency_histogram.as_deref()?))
 }
 
 async fn sections(session: &mut Session<'_>, request: &BaselineRequest, record: &mut BaselineRecord) {
@@ -82,6 +91,9 @@ async fn sections(session: &mut Session<'_>, request: &BaselineRequest, record: 
     }
     if let Some(api) = request.api.as_ref().filter(|_| !session.is_stopped()) {
         record.api_metrics = api::collect(session, api).await;
+    }
+    if let Some((database, histogram)) = histogram(request).filter(|_| !session.is_stopped()) {
+        record.database_metrics = database::collect(session, histogram, &database.matchers).await;
     }
     if !session.is_stopped() {
         record.infrastructure_metrics = infrastructure::collect(session, &request.namespace).await;

@@ -3,18 +3,18 @@
 use plimsoll_analysis::record::WebMetrics;
 use plimsoll_analysis::request::WebRequest;
 
-use super::latency::latency;
+use super::latency::{Wanted, latency};
 use super::requests::{Counter, requests};
 use super::session::Session;
 
 /// Names of the steps, for progress.
 pub(crate) const STEPS: usize = 2;
 
-const PERCENTILES: [&str; 4] = [
-    "web_metrics.page_load_p50_ms",
-    "web_metrics.page_load_p90_ms",
-    "web_metrics.page_load_p95_ms",
-    "web_metrics.page_load_p99_ms",
+const PERCENTILES: [Wanted<'static>; 4] = [
+    (0.5, "web_metrics.page_load_p50_ms"),
+    (0.9, "web_metrics.page_load_p90_ms"),
+    (0.95, "web_metrics.page_load_p95_ms"),
+    (0.99, "web_metrics.page_load_p99_ms"),
 ];
 
 /// Reads the section; `None` where none of its figures could be had.
