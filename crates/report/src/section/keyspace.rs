@@ -90,7 +90,7 @@ fn interval(estimate: &PrefixEstimate) -> String {
     format!("{} to {}", format::mebibytes(estimate.low_mb), format::mebibytes(estimate.high_mb))
 }
 
-/// The very large keys, which the estimates leave out.
+/// The very large keys, each of which stands for itself.
 fn giants(keyspace: &Keyspace) -> Vec<Block> {
     let mut grid = Grid::new([words("Very large key of"), words("Type"), numbers("Memory")]);
     for giant in &keyspace.giants {
@@ -101,6 +101,6 @@ fn giants(keyspace: &Keyspace) -> Vec<Block> {
         ]);
     }
     let Some(grid) = grid.block() else { return Vec::new() };
-    let text = "Single keys so large that they are counted by themselves and not in the estimates.";
+    let text = "Single keys so large that each stands for itself: the memory of all counts each once and multiplies none.";
     vec![Block::Paragraph(Text::new(text)), grid]
 }
