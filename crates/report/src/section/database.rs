@@ -73,7 +73,7 @@ pub(crate) fn figures(record: &BaselineRecord) -> Vec<Figure<'_>> {
         figure("Idle", paths[0], connections(|all| all.idle)),
         figure("Server's connections", paths[1], headroom(&analysis)),
         figure(
-            "Cache hit ratio",
+            "Buffer cache hits",
             "database_analysis.cache_hit_ratio",
             analysis.cache_hit_ratio.map(|ratio| format::percent(ratio * 100.0)),
         ),
