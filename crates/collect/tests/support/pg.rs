@@ -153,7 +153,10 @@ impl Postgres {
             if log.contains("Address already in use") {
                 return None;
             }
-            assert!(!process.has_ended() && Instant::now() < deadline, "PostgreSQL {major} did not start: {log}");
+            assert!(
+                !process.has_ended() && Instant::now() < deadline,
+                "PostgreSQL {major} did not start: {log}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -273,7 +276,8 @@ pub fn request_as(port: u16, database: &str, user: &str, password: &str) -> (Bas
         matchers: String::new(),
         statements: Vec::new(),
     });
-    let values = [(key("username"), user.as_bytes().to_vec()), (key("password"), password.as_bytes().to_vec())];
+    let values =
+        [(key("username"), user.as_bytes().to_vec()), (key("password"), password.as_bytes().to_vec())];
     (request, Keys::from_map(values.into()))
 }
 

@@ -50,7 +50,9 @@ impl Process {
 
     /// What the server printed so far.
     pub fn log(&self) -> String {
-        std::fs::read(self.folder.join("log")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(self.folder.join("log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Process id of the server.
@@ -82,7 +84,8 @@ pub fn run_to_end(folder: &Path, program: &Path, arguments: &[&str]) {
     command.args(arguments).current_dir(folder);
     as_nobody(&mut command, folder);
     let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {text}", program.display());
 }
 
