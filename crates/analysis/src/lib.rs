@@ -4,12 +4,14 @@
 //! Nothing here reads a clock, a file, a network or an environment variable: time and randomness are arguments.
 //! That keeps every judgement a table test, and lets the command line, the Job and the operator share it.
 
+pub mod cache_rules;
 pub mod coverage;
 pub mod duration;
 pub mod frame;
 pub mod hash;
 pub mod histogram;
 pub mod job;
+pub mod keyspace;
 pub mod promql;
 pub mod query_time;
 pub mod ranking;

@@ -82,7 +82,7 @@ pub struct TableCounter {
 }
 
 /// Counters of one Redis server at one instant. A difference is taken only between two with equal `run_id` and no
-/// counter lower than before.
+/// counter lower than before, and without the earlier run's own lookups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheCounters {
     /// When they were read, by our clock.
@@ -100,4 +100,15 @@ pub struct CacheCounters {
     pub evicted: u64,
     /// Keys expired.
     pub expired: u64,
+    /// Lookups of the run's own sampling after these were read, which the server counts as hits.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub own_hits: u64,
+    /// Lookups of the run's own sampling after these were read, which the server counts as misses.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub own_misses: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }

@@ -197,7 +197,8 @@ pub struct Cost {
     /// Rows received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Time that the server itself spent on us, microseconds, where it says so.
+    /// Time that the server itself spent on us, microseconds: as PostgreSQL says it; of Redis, which does not, an upper
+    /// bound, the waits for its answers less the shortest of them each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_time_us: Option<u64>,
 }

@@ -258,8 +258,17 @@ pub(crate) fn record_counters(last: &Snapshot, record: &mut BaselineRecord) {
     else {
         return;
     };
-    let counters =
-        CacheCounters { at: last.at, run_id, started: last.started(), hits, misses, evicted, expired };
+    let counters = CacheCounters {
+        at: last.at,
+        run_id,
+        started: last.started(),
+        hits,
+        misses,
+        evicted,
+        expired,
+        own_hits: 0,
+        own_misses: 0,
+    };
     record.counters.get_or_insert_default().cache = Some(counters);
 }
 
