@@ -1,6 +1,8 @@
 //! What the tests of the running service share.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod servers;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

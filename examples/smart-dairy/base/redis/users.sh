@@ -6,5 +6,5 @@ umask 077
 cat > "${ACL_FILE:-/run/redis/users.acl}" <<END
 user default off
 user $APP_USERNAME on #$(hash "$APP_PASSWORD") ~session:* ~cache:* resetchannels -@all +get +set +ping
-user $READER_USERNAME on #$(hash "$READER_PASSWORD") %R~* resetchannels -@all +ping +select +info +dbsize +scan +type +ttl +pttl +memory|usage +config|get +slowlog|get +slowlog|len +latency|latest +latency|histogram +client|setinfo +client|setname +command
+user $READER_USERNAME on #$(hash "$READER_PASSWORD") %R~* resetchannels -@all +ping +info +select +scan +type +pttl +memory|usage +config|get +client|setname
 END

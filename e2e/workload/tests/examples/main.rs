@@ -1,174 +1,26 @@
 //! The manifests under examples/: every field exists, and what refers to each other fits.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod manifests;
+mod servers;
+
+use std::path::Path;
 use std::process::Command;
 
-use clap::Parser as _;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Container, Namespace, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use plimsoll_analysis::{duration, promql};
 use plimsoll_api::PerformanceBaseline;
-use plimsoll_workload::cli::Cli;
 use plimsoll_workload::metrics::Metrics;
 use plimsoll_workload::routes::Role;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A document and where it stands.
-#[derive(Debug)]
-struct Document {
-    file: PathBuf,
-    value: Value,
-}
-
-/// The fields of a Kustomization that the examples use.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Kustomization {
-    api_version: String,
-    kind: String,
-    resources: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    images: Vec<BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    patches: Vec<Patch>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Patch {
-    path: String,
-    target: BTreeMap<String, String>,
-}
-
-/// One operation of RFC 6902.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Operation {
-    op: String,
-    path: String,
-    value: Value,
-}
-
-fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
-}
-
-fn smart_dairy() -> PathBuf {
-    examples().join("smart-dairy")
-}
-
-fn documents_of(text: &str, file: &Path) -> Vec<Document> {
-    serde_saphyr::from_multiple::<Value>(text)
-        .unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-        .into_iter()
-        .map(|value| Document { file: file.to_owned(), value })
-        .collect()
-}
-
-/// Every document of every YAML file in a folder and below.
-fn documents(folder: &Path) -> Vec<Document> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(documents(&path));
-        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            found.extend(documents_of(&std::fs::read_to_string(&path).unwrap(), &path));
-        }
-    }
-    found
-}
-
-/// The first place where `written` has what `kept` lacks or has otherwise.
-fn lost(written: &Value, kept: &Value, at: &str) -> Option<String> {
-    match (written, kept) {
-        (Value::Object(written), Value::Object(kept)) => written.iter().find_map(|(key, value)| {
-            let at = format!("{at}.{key}");
-            match kept.get(key) {
-                None => Some(at),
-                Some(kept) => lost(value, kept, &at),
-            }
-        }),
-        (Value::Array(written), Value::Array(kept)) if written.len() == kept.len() => written
-            .iter()
-            .zip(kept)
-            .enumerate()
-            .find_map(|(index, (written, kept))| lost(written, kept, &format!("{at}[{index}]"))),
-        _ => (written != kept).then(|| format!("{at}: {written} became {kept}")),
-    }
-}
-
-/// The object as its type, after a check that the type keeps every field: one that is misspelt or misplaced is lost.
-fn typed<T: DeserializeOwned + Serialize>(value: &Value) -> Result<T, String> {
-    let object: T = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-    match lost(value, &serde_json::to_value(&object).unwrap(), "") {
-        None => Ok(object),
-        Some(place) => Err(format!("{place} is no field of its type")),
-    }
-}
-
-fn check(value: &Value) -> Result<(), String> {
-    if value.is_array() {
-        return typed::<Vec<Operation>>(value).map(|_| ());
-    }
-    match (value["apiVersion"].as_str(), value["kind"].as_str()) {
-        (Some("v1"), Some("Namespace")) => typed::<Namespace>(value).map(|_| ()),
-        (Some("v1"), Some("Service")) => typed::<Service>(value).map(|_| ()),
-        (Some("apps/v1"), Some("Deployment")) => typed::<Deployment>(value).map(|_| ()),
-        (Some("autoscaling/v2"), Some("HorizontalPodAutoscaler")) => {
-            typed::<HorizontalPodAutoscaler>(value).map(|_| ())
-        }
-        (Some("plimsoll.dev/v1alpha1"), Some("PerformanceBaseline")) => {
-            typed::<PerformanceBaseline>(value).map(|_| ())
-        }
-        (Some("kustomize.config.k8s.io/v1beta1"), Some("Kustomization")) => {
-            typed::<Kustomization>(value).map(|_| ())
-        }
-        other => Err(format!("{other:?} is a kind that this test does not know; add it")),
-    }
-}
-
-fn all<T: DeserializeOwned + Serialize>(documents: &[Document], kind: &str) -> Vec<T> {
-    documents
-        .iter()
-        .filter(|document| document.value["kind"] == kind)
-        .map(|document| {
-            typed(&document.value).unwrap_or_else(|why| panic!("{}: {why}", document.file.display()))
-        })
-        .collect()
-}
-
-fn pod(deployment: &Deployment) -> &PodSpec {
-    deployment.spec.as_ref().unwrap().template.spec.as_ref().unwrap()
-}
-
-fn assert_restricted(pod: &PodSpec, of: &str) {
-    let security = pod.security_context.as_ref().unwrap();
-    assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65_532)), "{of}");
-    assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault", "{of}");
-    assert_eq!(pod.automount_service_account_token, Some(false), "{of}");
-    for container in &pod.containers {
-        let security = container.security_context.as_ref().unwrap();
-        assert_eq!(security.allow_privilege_escalation, Some(false), "{of}");
-        assert_eq!(security.read_only_root_filesystem, Some(true), "{of}");
-        assert_eq!(security.capabilities.as_ref().unwrap().drop, Some(vec!["ALL".to_owned()]), "{of}");
-        let resources = container.resources.as_ref().unwrap();
-        assert!(resources.requests.as_ref().is_some_and(|requests| requests.contains_key("cpu")), "{of}");
-        assert!(resources.limits.as_ref().is_some_and(|limits| limits.contains_key("memory")), "{of}");
-    }
-}
-
-fn assert_runnable(container: &Container) {
-    assert_eq!(container.command, Some(vec!["/plimsoll-workload".to_owned()]));
-    let arguments = container.args.iter().flatten().map(String::as_str);
-    Cli::try_parse_from(std::iter::once("plimsoll-workload").chain(arguments)).map(|_| ()).unwrap();
-}
+use manifests::{
+    Document, all, assert_restricted, assert_runnable, check, documents, documents_of, examples, pod,
+    referenced, smart_dairy, typed,
+};
 
 #[test]
 fn every_example_has_only_fields_that_exist() {
@@ -207,7 +59,7 @@ fn a_misspelt_field_is_found_wherever_it_stands() {
 fn the_autoscalers_are_the_seeds() {
     let documents = documents(&smart_dairy().join("base"));
     let autoscalers: Vec<HorizontalPodAutoscaler> = all(&documents, "HorizontalPodAutoscaler");
-    let seed = documents_of(include_str!("fixtures/optimized-hpa.yaml"), Path::new("optimized-hpa.yaml"));
+    let seed = documents_of(include_str!("../fixtures/optimized-hpa.yaml"), Path::new("optimized-hpa.yaml"));
     assert_eq!((autoscalers.len(), seed.len()), (2, 2));
     for (ours, seed) in autoscalers.iter().zip(&seed) {
         let seed: HorizontalPodAutoscaler = typed(&seed.value).unwrap();
@@ -226,7 +78,7 @@ fn services_autoscalers_and_annotations_fit_their_deployments() {
     let services: Vec<Service> = all(&documents, "Service");
     let autoscalers: Vec<HorizontalPodAutoscaler> = all(&documents, "HorizontalPodAutoscaler");
     assert_eq!(deployments.len(), 2);
-    for (deployment, role) in deployments.iter().zip([Role::Odoo, Role::Api]) {
+    for (deployment, role) in deployments.iter().zip([Role::Api, Role::Odoo]) {
         let name = deployment.metadata.name.clone().unwrap();
         let spec = deployment.spec.as_ref().unwrap();
         assert_eq!(spec.replicas, None, "{name}: the autoscaler's");
@@ -235,7 +87,7 @@ fn services_autoscalers_and_annotations_fit_their_deployments() {
         assert_eq!(labels["app"], name);
         assert_eq!(deployment.metadata.labels.as_ref().unwrap()["app.kubernetes.io/part-of"], "smart-dairy");
         assert_eq!(labels["app.kubernetes.io/part-of"], "smart-dairy");
-        assert_restricted(pod(deployment), &name);
+        assert_restricted(pod(deployment), 65_532, &name);
         let container = &pod(deployment).containers[0];
         assert_runnable(container);
         let port = &container.ports.as_ref().unwrap()[0];
@@ -287,6 +139,16 @@ fn baselines_pass_their_rules_and_ask_for_metrics_that_exist() {
             assert!(metrics.contains(&format!("\n{name}{{")), "{name}");
         }
         assert!(metrics.contains(&format!("{{{}=\"", api.endpoint_label)));
+        let database = spec.database.as_ref().unwrap();
+        let histogram = database.latency_histogram.as_ref().unwrap();
+        assert!(metrics.contains(&format!("\n{histogram}_bucket{{")), "{histogram}");
+        promql::check_matchers(&database.matchers).unwrap();
+        // Kept under the prefix that the service gives its sessions.
+        assert_eq!(spec.cache.as_ref().unwrap().session_prefix, "session:");
+        let postgres = spec.sources.postgres.as_ref().unwrap();
+        let redis = spec.sources.redis.as_ref().unwrap();
+        assert_eq!((postgres.host.as_deref(), postgres.port), (Some("postgres"), 5432));
+        assert_eq!((redis.host.as_deref(), redis.port), (Some("redis"), 6379));
         for metric in &spec.metrics {
             promql::check_query(&metric.query).unwrap();
             let name = metric
@@ -318,11 +180,13 @@ fn the_local_baseline_differs_in_its_time_alone() {
             metric.query = metric.query.replace(&format!("[{window}]"), "[]");
         }
         (baseline.spec.schedule, baseline.spec.time_zone) = (None, None);
-        (window, baseline.metadata, baseline.spec)
+        let sample = std::mem::take(&mut baseline.spec.sample_duration);
+        ((window, sample), baseline.metadata, baseline.spec)
     };
     let (week, week_metadata, week_spec) = read("baseline.yaml");
     let (minutes, minutes_metadata, minutes_spec) = read("local/baseline.yaml");
-    assert_eq!((week.as_str(), minutes.as_str()), ("7d", "5m"));
+    assert_eq!((week.0.as_str(), minutes.0.as_str()), ("7d", "5m"));
+    assert_eq!((week.1.as_str(), minutes.1.as_str()), ("60s", "20s"));
     assert_eq!(week_metadata, minutes_metadata);
     assert_eq!(week_spec, minutes_spec);
 }
@@ -354,12 +218,27 @@ fn the_rendered_overlay_is_small_quick_and_has_traffic() {
         deployments.iter().map(|deployment| deployment.metadata.name.as_deref().unwrap()).collect();
     assert_eq!(names, ["api", "odoo", "traffic"]);
     for deployment in &deployments {
-        assert_restricted(pod(deployment), deployment.metadata.name.as_deref().unwrap());
+        assert_restricted(pod(deployment), 65_532, deployment.metadata.name.as_deref().unwrap());
         for container in &pod(deployment).containers {
             assert_eq!(container.image.as_deref(), Some("plimsoll-workload:local"));
             assert_runnable(container);
             let requests = container.resources.as_ref().unwrap().requests.as_ref().unwrap();
             assert!(["100m", "10m"].contains(&requests["cpu"].0.as_str()), "{requests:?}");
+        }
+    }
+    let servers: Vec<StatefulSet> = all(&documents, "StatefulSet");
+    assert_eq!(servers.len(), 2);
+    for server in &servers {
+        let name = server.metadata.name.as_deref().unwrap();
+        let pod = server.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+        assert_restricted(pod, 999, name);
+        let files = referenced(pod);
+        // Named with a hash of its content, so that a change starts new pods.
+        assert!(files.iter().any(|file| file.starts_with(&format!("configmap/{name}-files-"))), "{files:?}");
+        for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
+            assert_eq!(container.image, Some(format!("plimsoll-example-{name}:local")));
+            let requests = container.resources.as_ref().unwrap().requests.as_ref().unwrap();
+            assert_eq!(requests["cpu"].0, "50m", "{name}");
         }
     }
     let traffic =
