@@ -2,6 +2,7 @@
 
 use plimsoll_analysis::record::BaselineRecord;
 
+use super::cache;
 use crate::document::{Block, Grid, Text, list, numbers, words};
 use crate::format;
 
@@ -29,7 +30,7 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
             cost.commands.map(format::count),
             cost.rows.map(format::count),
             cost.bytes.map(|bytes| format::bytes(float(bytes))),
-            cost.server_time_us.map(|time| format::milliseconds(float(time) / 1_000.0)),
+            cost.server_time_us.map(|time| server_time(&source.name, time)),
         ]);
         let warn =
             |warning: &String| Text::default().strong(&source.name).plain(" warns: ").sentence(warning);
@@ -37,6 +38,12 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
     }
     let body: Vec<Block> = grid.block().into_iter().chain(list(warnings)).collect();
     if body.is_empty() { body } else { [vec![Block::Heading("Sources")], body].concat() }
+}
+
+/// Time that the server spent on us. Redis does not say it: then the most that it can have been.
+fn server_time(source: &str, microseconds: u64) -> String {
+    let time = format::milliseconds(float(microseconds) / 1_000.0);
+    if source == cache::SOURCE { format!("up to {time}") } else { time }
 }
 
 /// What was dropped so that the record fits its ConfigMap.
