@@ -208,6 +208,7 @@ async fn a_role_without_the_right_gets_what_it_may_and_the_grant_to_paste() {
     server
         .sql(DATABASE, "REVOKE pg_monitor FROM reader; CREATE TABLE t (x int); SELECT pg_sleep(0.15)")
         .await;
+    let _other = server.admin(DATABASE).await;
     let record = collected(&server).await;
     assert_eq!(source(&record).state, SourceState::Partial);
     assert_eq!(source(&record).reason, Some(SourceReason::Forbidden));
@@ -215,6 +216,9 @@ async fn a_role_without_the_right_gets_what_it_may_and_the_grant_to_paste() {
     let metrics = record.database_metrics.as_ref().unwrap();
     assert_eq!(metrics.top_tables.as_ref().unwrap().len(), 1);
     assert!(!serde_json::to_string(&record).unwrap().contains("insufficient privilege"));
+    // What the other session does is hidden; that it is there is not.
+    assert_eq!(metrics.connections, None);
+    assert_eq!(analysis(&record).connection_headroom.unwrap().used, 1);
     // Its own statements it may see; the time of the others' counts, though not by statement.
     assert!(metrics.query_time_p95_ms.is_some());
 }

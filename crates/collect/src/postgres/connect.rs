@@ -1,6 +1,7 @@
 //! Opens the one connection: resolve and check the address, TCP, TLS, then the start of a session.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ use crate::limit::TimeLimit;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longest for name, TCP, TLS and the start of a session together.
 const OPEN: Duration = Duration::from_secs(15);
-/// Most bytes that are taken of the server in one run.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Most bytes that are taken of the server in one run; the most statements and texts that are asked for are 5 MiB.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Asks for TLS: length 8, code 80877103 (PostgreSQL manual, 55.7).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// What every statement of the session runs under, from its first moment: before a login trigger runs. A pooler may
@@ -52,6 +53,8 @@ pub(crate) struct Opened {
     /// Moves bytes until client or server end the session.
     pub(crate) driver: JoinHandle<()>,
     pub(crate) seen: Arc<Seen>,
+    /// The address that was checked and connected to.
+    pub(crate) peer: SocketAddr,
 }
 
 impl Route {
@@ -84,7 +87,9 @@ impl Route {
     }
 
     async fn start(&self, options: Option<&str>) -> Result<Opened, Unopened> {
-        let stream = Watched::new(self.stream().await?, MAX_BYTES);
+        let tcp = self.tcp().await?;
+        let peer = tcp.peer_addr().map_err(|error| self.lost(&error))?;
+        let stream = Watched::new(self.encrypted(tcp).await?, MAX_BYTES);
         let seen = stream.seen();
         let mut config = Config::new();
         config
@@ -112,17 +117,24 @@ impl Route {
         let driver = tokio::spawn(async move {
             while let Some(Ok(_)) = std::future::poll_fn(|context| connection.poll_message(context)).await {}
         });
-        Ok(Opened { client, driver, seen })
+        Ok(Opened { client, driver, seen, peer })
     }
 
-    /// A connected stream, encrypted as the request says.
-    pub(crate) async fn stream(&self) -> Result<Box<dyn Stream>, Failure> {
-        let mut tcp = self.tcp().await?;
+    /// Another stream to where the session is.
+    pub(crate) async fn again(&self, peer: SocketAddr) -> Result<Box<dyn Stream>, Failure> {
+        let tcp = TcpStream::connect(peer).await.map_err(|error| self.lost(&error))?;
+        self.encrypted(tcp).await
+    }
+
+    fn lost(&self, error: &io::Error) -> Failure {
+        let message = format!("{}: the connection was lost before TLS ({})", self.address, error.kind());
+        Failure::of_source(SourceReason::Unreachable, message)
+    }
+
+    /// A stream encrypted as the request says.
+    async fn encrypted(&self, mut tcp: TcpStream) -> Result<Box<dyn Stream>, Failure> {
         let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
-        let broken = |error: io::Error| {
-            let message = format!("{}: the connection was lost before TLS ({})", self.address, error.kind());
-            Failure::of_source(SourceReason::Unreachable, message)
-        };
+        let broken = |error: io::Error| self.lost(&error);
         tcp.write_all(&SSL_REQUEST).await.map_err(broken)?;
         // Exactly one byte: whatever came behind it in clear must not be taken for what TLS carries.
         match tcp.read_u8().await.map_err(broken)? {

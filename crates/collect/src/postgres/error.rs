@@ -27,7 +27,10 @@ fn meaning(state: &str) -> (SourceReason, &'static str) {
             Forbidden,
             "the role lacks a right; as an administrator: GRANT pg_monitor TO <the collector's role>;",
         ),
-        "53300" => (Unavailable, "the server has no free connection; raise max_connections or use a pooler"),
+        "53300" => (
+            Unavailable,
+            "the server, database or role has no free connection; raise max_connections or the limit, or use a pooler",
+        ),
         "57P03" => (Unavailable, "the server is starting, stopping or recovering"),
         "57P01" | "57P02" | "57P05" => {
             (Unavailable, "the server ended the connection: it is stopping, or an administrator did")

@@ -12,6 +12,8 @@ use super::sql::MARK;
 /// Thresholds of the seed: fewer scans and more bytes than these.
 const SCANS: u32 = 50;
 const BYTES: u64 = 10 * 1024 * 1024;
+/// Version from which a unique index may count NULLs as equal.
+const NULLS_NOT_DISTINCT: u64 = 150_000;
 /// Most indexes of a list.
 const MAX_LISTED: u32 = 50;
 /// Most indexes whose size is asked for.
@@ -66,13 +68,14 @@ pub(crate) async fn duplicate(session: &mut Session<'_>, facts: &Facts) -> Optio
            (a.keys = b.keys AND a.natts = b.natts AND a.nkeyatts = b.nkeyatts AND a.classes = b.classes \
              AND a.collations = b.collations AND a.options = b.options \
              AND a.expressions IS NOT DISTINCT FROM b.expressions \
-             AND (NOT a.indisunique OR (b.indisunique AND a.nulls IS NOT DISTINCT FROM b.nulls)) \
+             AND (NOT a.indisunique OR (b.indisunique AND a.nulls = b.nulls)) \
              AND (b.keeps OR (b.indisunique AND NOT a.indisunique) OR a.oid > b.oid)) \
            OR (a.is_btree AND NOT a.indisunique AND a.expressions IS NULL AND a.natts = a.nkeyatts \
              AND a.nkeyatts < b.nkeyatts AND starts_with(b.keys, a.keys) AND starts_with(b.classes, a.classes) \
              AND starts_with(b.collations, a.collations) AND starts_with(b.options, a.options))) \
          ORDER BY a.oid, b.keeps DESC, b.nkeyatts, b.oid"
     );
+    let nulls = if facts.version >= NULLS_NOT_DISTINCT { "i.indnullsnotdistinct" } else { "false" };
     let with = format!(
         ", all_indexes AS MATERIALIZED ( \
            SELECT i.indexrelid AS oid, i.indrelid, c.relname, c.relam, c.relpages, i.indisunique, \
@@ -81,12 +84,12 @@ pub(crate) async fn duplicate(session: &mut Session<'_>, facts: &Facts) -> Optio
              i.indcollation::text || ' ' AS collations, i.indoption::text || ' ' AS options, \
              regexp_replace(i.indexprs::text, {LOCATION}) AS expressions, \
              regexp_replace(i.indpred::text, {LOCATION}) AS condition, \
-             to_jsonb(i) ->> 'indnullsnotdistinct' AS nulls, \
-             (i.indisprimary OR i.indisexclusion OR i.indisreplident OR EXISTS ( \
-               SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid)) AS keeps \
+             {nulls} AS nulls, \
+             (i.indisprimary OR i.indisexclusion OR i.indisreplident OR k.conindid IS NOT NULL) AS keeps \
            FROM pg_catalog.pg_index i \
            JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i' AND c.relpersistence <> 't' \
            JOIN pg_catalog.pg_am m ON m.oid = c.relam \
+           LEFT JOIN (SELECT DISTINCT o.conindid FROM pg_catalog.pg_constraint o) k ON k.conindid = i.indexrelid \
            WHERE i.indisvalid AND i.indrelid >= 16384)"
     );
     let rows = sized_with(session, facts, "duplicate indexes", (&with, &candidates), 0).await?;

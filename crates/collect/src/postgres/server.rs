@@ -19,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) now: Timestamp,
     /// OID of the database.
     pub(crate) database: u64,
+    /// `server_version_num`, for example 150018.
+    pub(crate) version: u64,
     /// Bytes of a page.
     pub(crate) block_size: u64,
 }
@@ -48,6 +50,7 @@ pub(crate) async fn facts(session: &mut Session<'_>) -> Option<Facts> {
             server,
             now: row.time("now")?,
             database: row.count("database")?,
+            version: row.count("number")?,
             block_size: row.count("block_size")?,
         })
     });
@@ -59,7 +62,7 @@ pub(crate) async fn facts(session: &mut Session<'_>) -> Option<Facts> {
     if row.plain("encoding").as_deref() == Some("SQL_ASCII") {
         session.take_raw_texts();
     }
-    if row.count("number").is_some_and(|number| number < OLDEST) {
+    if facts.version < OLDEST {
         let warning = format!("PostgreSQL {} is older than 13 and not supported", facts.server.version);
         session.warnings.push(warning);
     }

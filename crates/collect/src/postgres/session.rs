@@ -1,12 +1,14 @@
 //! One session with the server: one statement at a time, each in a read-only transaction of its own under time limits,
 //! and cancelled where nobody waits for it any more.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use plimsoll_analysis::record::{Cost, SourceReason};
 use tokio::time::timeout;
-use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use super::connect::{Opened, Route};
 use super::error::of_connection;
@@ -22,6 +24,8 @@ pub(crate) const STATEMENT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(2);
 /// Longest for a request to cancel, and for an orderly end.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Most rows and ends of statements of one answer: more than any statement of ours can give.
+const MAX_MESSAGES: usize = 20_000;
 /// Longest name or setting that is taken.
 const MAX_TEXT: usize = 300;
 
@@ -109,11 +113,18 @@ impl<'a> Session<'a> {
         self.cost.queries = self.cost.queries.map(|queries| queries + 1);
         self.is_busy = true;
         let batch = sql::batch(statement, most, LOCK_WAIT);
-        let answered = self.limit.within(most + GRACE, self.opened.client.simple_query(&batch)).await;
+        let answered = self.limit.within(most + GRACE, answers(&self.opened.client, &batch)).await;
         let read = match answered {
-            Ok(Ok(messages)) => {
+            Ok(Ok(Some(answers))) => {
                 self.is_busy = false;
-                Ok(self.rows(messages))
+                Ok(self.rows(answers))
+            }
+            Ok(Ok(None)) => {
+                self.is_over = true;
+                self.is_busy = false;
+                cancel(&self.opened, &self.route).await;
+                let message = "the server sent more rows than were asked for";
+                Err(Failure::of_source(SourceReason::BadAnswer, message))
             }
             Ok(Err(error)) => {
                 self.is_busy = false;
@@ -142,22 +153,12 @@ impl<'a> Session<'a> {
     }
 
     /// The rows of the statement; those of the last one are the server's time.
-    fn rows(&mut self, messages: Vec<SimpleQueryMessage>) -> Vec<Row> {
-        let mut answers: Vec<Vec<Row>> = Vec::new();
-        for message in messages {
-            match message {
-                SimpleQueryMessage::RowDescription(_) => answers.push(Vec::new()),
-                SimpleQueryMessage::Row(row) => {
-                    if let Some(answer) = answers.last_mut() {
-                        answer.push(Row { row, is_raw: self.is_raw });
-                    }
-                }
-                _ => {}
-            }
-        }
-        let time = answers.pop().and_then(|rows| rows.first()?.count(sql::SERVER_TIME));
+    fn rows(&mut self, mut answers: Vec<Vec<SimpleQueryRow>>) -> Vec<Row> {
+        let is_raw = self.is_raw;
+        let mut last = || answers.pop().unwrap_or_default().into_iter().map(|row| Row { row, is_raw });
+        let time = last().next().and_then(|row| row.count(sql::SERVER_TIME));
+        let rows: Vec<Row> = last().collect();
         self.server_time_us = self.server_time_us.saturating_add(time.unwrap_or(0));
-        let rows = answers.pop().unwrap_or_default();
         self.cost.rows = self.cost.rows.map(|known| known + rows.len() as u64);
         rows
     }
@@ -182,18 +183,46 @@ impl Drop for Session<'_> {
         // Nobody waits for the statement any more: the server should not work on it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (token, route) = (self.opened.client.cancel_token(), self.route.clone());
-            runtime.spawn(async move { send_cancel(token, &route).await });
+            let peer = self.opened.peer;
+            runtime.spawn(async move { send_cancel(token, &route, peer).await });
         }
     }
 }
 
-async fn cancel(opened: &Opened, route: &Route) {
-    send_cancel(opened.client.cancel_token(), route).await;
+/// Sends a batch and takes the rows of each of its statements that gives any; `None` once there are more than can be
+/// right, since each costs memory whatever is in it.
+async fn answers(
+    client: &Client,
+    batch: &str,
+) -> Result<Option<Vec<Vec<SimpleQueryRow>>>, tokio_postgres::Error> {
+    let mut stream = std::pin::pin!(client.simple_query_raw(batch).await?);
+    let (mut answers, mut messages): (Vec<Vec<SimpleQueryRow>>, usize) = (Vec::new(), 0);
+    while let Some(message) = stream.next().await {
+        messages += 1;
+        if messages > MAX_MESSAGES {
+            return Ok(None);
+        }
+        match message? {
+            SimpleQueryMessage::RowDescription(_) => answers.push(Vec::new()),
+            SimpleQueryMessage::Row(row) => {
+                if let Some(answer) = answers.last_mut() {
+                    answer.push(row);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(answers))
 }
 
-async fn send_cancel(token: tokio_postgres::CancelToken, route: &Route) {
+async fn cancel(opened: &Opened, route: &Route) {
+    send_cancel(opened.client.cancel_token(), route, opened.peer).await;
+}
+
+/// Asks the very server that runs the statement to end it.
+async fn send_cancel(token: CancelToken, route: &Route, peer: SocketAddr) {
     let sent = timeout(FAREWELL, async {
-        if let Ok(stream) = route.stream().await {
+        if let Ok(stream) = route.again(peer).await {
             let _ = token.cancel_query_raw(stream, NoTls).await;
         }
     });

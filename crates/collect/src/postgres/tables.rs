@@ -87,7 +87,9 @@ fn sizes_statement(session: &Session<'_>, facts: &Facts, most: u32, is_asked: bo
            SELECT c.oid, c.oid AS part FROM candidates c \
            UNION ALL SELECT c.oid, c.toast FROM candidates c WHERE c.toast <> 0 \
            UNION ALL SELECT c.oid, i.indexrelid FROM candidates c \
-             JOIN pg_catalog.pg_index i ON i.indrelid = c.oid OR (c.toast <> 0 AND i.indrelid = c.toast) \
+             JOIN pg_catalog.pg_index i ON i.indrelid = c.oid \
+           UNION ALL SELECT c.oid, i.indexrelid FROM candidates c \
+             JOIN pg_catalog.pg_index i ON i.indrelid = c.toast WHERE c.toast <> 0 \
          ), sized AS MATERIALIZED ( \
            SELECT p.oid, sum(greatest(r.relpages, 0)::bigint) * {block} AS estimate, \
              bool_or(l.oid IS NOT NULL) AS locked \

@@ -20,6 +20,8 @@ const MAX_SLOW: usize = 20;
 const SPARE: usize = 3;
 /// Most statements whose counters are kept for the next run.
 const MAX_COUNTED: usize = 300;
+/// Of how many statements with the most total time the texts are read: some are dropped.
+const LONGEST: usize = MAX_COUNTED + 100;
 /// The percentile of the query time.
 const P95: f64 = 0.95;
 
@@ -70,11 +72,11 @@ pub(crate) fn wanted(known: &[StatementCounter], lifetime: &Snapshot, request: &
     wanted
 }
 
-/// Statements by total time, highest first, as many as are kept.
+/// Statements by total time, highest first, as many as may be kept.
 fn longest(snapshot: &Snapshot) -> Vec<&StatementCounter> {
     let mut all: Vec<&StatementCounter> = snapshot.statements.values().map(|one| &one.counter).collect();
     all.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
-    all.truncate(MAX_COUNTED);
+    all.truncate(LONGEST);
     all
 }
 
