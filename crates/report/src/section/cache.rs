@@ -203,8 +203,8 @@ fn sessions(record: &BaselineRecord, analysis: &CacheAnalysis, source: Option<&S
         figure("Active sessions", "active_sessions", count),
         figure("Mean memory", "avg_session_size_kb", size),
     ];
-    let without = analysis.active_sessions == Some(0);
-    if without {
+    // Without a session there is no size of one, and none among some of the keys does not mean that there is none.
+    if analysis.active_sessions == Some(0) {
         figures.retain(|figure| figure.value.is_some());
     }
     let grid = figures::table(&figures, record).block();

@@ -106,7 +106,9 @@ pub(super) fn notes(figures: &[Figure<'_>], source: Option<&Source>) -> Vec<Text
         Some(source) if source.state == SourceState::Partial => {
             format!("{} was read in part, why stands at the top", source.name)
         }
-        _ => figures::NO_REASON.to_owned(),
+        // All that was asked for was read.
+        Some(_) => "not asked for, or the server does not say it".to_owned(),
+        None => figures::NO_REASON.to_owned(),
     };
     figures::notes(&known, &reason)
 }
