@@ -17,3 +17,4 @@ pub mod query_time;
 pub mod ranking;
 pub mod record;
 pub mod request;
+pub mod since;

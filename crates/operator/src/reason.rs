@@ -71,9 +71,11 @@ impl RunReason {
                 "Add capacity, or set the chart's jobs.nodeSelector, jobs.tolerations or jobs.resources."
             }
             Self::OutOfMemory => {
-                "Raise jobs.resources.limits.memory in the chart, or narrow the matchers so that fewer series are read."
+                "Raise jobs.resources.limits.memory in the chart, or narrow matchers and topTables, topQueries or sampleKeys so that less is read."
             }
-            Self::DeadlineExceeded => "Raise spec.activeDeadlineSeconds, or shorten spec.window.",
+            Self::DeadlineExceeded => {
+                "Raise spec.activeDeadlineSeconds, or shorten spec.window or spec.sampleDuration."
+            }
             Self::Evicted => "Look at the node's memory and disk if it comes back.",
             Self::ResultLost => "Leave the run's Job and pod alone until it is finished.",
             Self::ResultInvalid => "Look who may create Jobs or exec into pods here (docs/security.md).",
@@ -97,18 +99,28 @@ impl RunReason {
 #[must_use]
 pub fn source_remedy(reason: SourceReason) -> &'static str {
     match reason {
-        SourceReason::AuthenticationFailed => "Check the Secret that sources.*.auth names.",
+        SourceReason::AuthenticationFailed => {
+            "Check the Secret that the source names: its user and its password or token."
+        }
         SourceReason::Forbidden => "Give that right.",
-        SourceReason::Unreachable => "Check the address, the Service and this namespace's network policy.",
-        SourceReason::Timeout => "The server is slow or overloaded.",
-        SourceReason::TLSFailed => "Check tls.ca and tls.serverName against the server's certificate.",
-        SourceReason::BadAnswer => "Check that the URL is the base of a Prometheus API.",
+        SourceReason::Unreachable => {
+            "Check host and port or URL, the Service, and this namespace's network policies."
+        }
+        SourceReason::Timeout => {
+            "The server is slow or overloaded, or the run had too little time: see activeDeadlineSeconds and sampleDuration."
+        }
+        SourceReason::TLSFailed => {
+            "Check tls.ca, tls.serverName and, for PostgreSQL, sslMode against the server and its certificate."
+        }
+        SourceReason::BadAnswer => {
+            "Check that the address is that of such a server, and of nothing in between."
+        }
         SourceReason::Unavailable => "The server says that it cannot answer now.",
         SourceReason::SecretMissing => "Create the Secret or ConfigMap in this namespace.",
         SourceReason::KeyMissing => "Add the key to the Secret or ConfigMap.",
         SourceReason::ExtensionMissing => "Install it.",
         SourceReason::NoData => {
-            "Check the metric names and matchers, and that the server scrapes this namespace."
+            "Check that the server has what the spec names: metrics and matchers, or statistics."
         }
     }
 }

@@ -184,14 +184,20 @@ pub fn adopt(
 /// # Errors
 /// What it differs in.
 pub fn belongs(metadata: &ObjectMeta, owner_uid: &str, run_key: &str) -> Result<(), RecordError> {
-    let mut owners = metadata.owner_references.iter().flatten();
-    if !owners.any(|owner| owner.controller == Some(true) && owner.uid == owner_uid) {
+    if !is_owned(metadata, owner_uid) {
         return Err(RecordError::Foreign("it belongs to another object"));
     }
     if annotation(metadata, RUN_KEY_ANNOTATION) != Some(run_key) {
         return Err(RecordError::Foreign("it is of another run"));
     }
     Ok(())
+}
+
+/// Whether an object belongs to a resource.
+#[must_use]
+pub fn is_owned(metadata: &ObjectMeta, owner_uid: &str) -> bool {
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.controller == Some(true) && owner.uid == owner_uid)
 }
 
 fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {

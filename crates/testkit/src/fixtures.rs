@@ -2,12 +2,15 @@
 
 use jiff::Timestamp;
 use plimsoll_analysis::record::{
-    ApiMetrics, BaselineRecord, Basis, BasisKind, Cost, RecordNames, Source, SourceReason, SourceState,
-    WebMetrics, Window,
+    ApiMetrics, BaselineRecord, Basis, BasisKind, CacheCounters, CacheMetrics, Connections, Cost, Counters,
+    DatabaseAnalysis, DatabaseCounters, DatabaseMetrics, QueryTime, QueryTimeMethod, RecordNames, Source,
+    SourceReason, SourceState, StatementCounter, StatementMean, WebMetrics, Window,
 };
 use plimsoll_analysis::request::BaselineRequest;
-use plimsoll_api::baseline::{ApiMetricsSpec, PerformanceBaselineSpec, WebMetricsSpec};
-use plimsoll_api::common::{PrometheusSource, WorkloadSource};
+use plimsoll_api::baseline::{
+    ApiMetricsSpec, CacheSpec, DatabaseSpec, PerformanceBaselineSpec, WebMetricsSpec,
+};
+use plimsoll_api::common::{PostgresSource, PrometheusSource, RedisSource, WorkloadSource};
 use plimsoll_api::{PerformanceBaseline, RUN_ANNOTATION};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -33,6 +36,12 @@ pub trait BaselineFixture: Sized {
     /// Measures a Prometheus server at `url`.
     #[must_use]
     fn prometheus(self, url: &str) -> Self;
+    /// Measures the database `herd` of the PostgreSQL server `postgres`, as the Secret `pg` says, with the defaults.
+    #[must_use]
+    fn postgres(self) -> Self;
+    /// Measures the Redis server `redis`, as the Secret `cache` says, with the defaults.
+    #[must_use]
+    fn redis(self) -> Self;
     /// Records the namespace's workloads.
     #[must_use]
     fn workloads(self) -> Self;
@@ -69,6 +78,25 @@ impl BaselineFixture for PerformanceBaseline {
     fn prometheus(mut self, url: &str) -> Self {
         let source: PrometheusSource = with_defaults(&json!({"url": url}));
         self.spec.sources.prometheus = Some(source);
+        self
+    }
+
+    fn postgres(mut self) -> Self {
+        let source: PostgresSource = with_defaults(
+            &json!({"host": "postgres", "database": "herd", "credentials": {"secretRef": {"name": "pg"}}}),
+        );
+        let section: DatabaseSpec = with_defaults(&json!({}));
+        self.spec.sources.postgres = Some(source);
+        self.spec.database = Some(section);
+        self
+    }
+
+    fn redis(mut self) -> Self {
+        let source: RedisSource =
+            with_defaults(&json!({"host": "redis", "credentials": {"secretRef": {"name": "cache"}}}));
+        let section: CacheSpec = with_defaults(&json!({}));
+        self.spec.sources.redis = Some(source);
+        self.spec.cache = Some(section);
         self
     }
 
@@ -132,8 +160,8 @@ fn with_defaults<T: DeserializeOwned>(given: &serde_json::Value) -> T {
     serde_json::from_value(given.clone()).expect("every field that is not given has a default")
 }
 
-/// A complete record of the run that `request` asks for, as its Job would measure it at `now`: web and API figures
-/// where the request asks for them, each with full coverage.
+/// A complete record of the run that `request` asks for, as its Job would measure it at `now`: the figures of each
+/// section that the request asks for, with full coverage, and counters that grow by the hour of `now`.
 #[must_use]
 pub fn record_of(request: &BaselineRequest, now: Timestamp) -> BaselineRecord {
     let names = RecordNames {
@@ -144,26 +172,135 @@ pub fn record_of(request: &BaselineRequest, now: Timestamp) -> BaselineRecord {
     };
     let empty = BaselineRecord::empty(names, request.window_seconds, request.to.unwrap_or(now));
     let window = empty.window;
+    let asked = [
+        ("prometheus", request.prometheus.is_some()),
+        ("postgres", request.postgres.is_some()),
+        ("redis", request.redis.is_some()),
+    ];
+    let (database, cache) = (request.database.is_some(), request.cache.is_some());
+    let counters = Counters {
+        database: database.then(|| database_counters(now)),
+        cache: cache.then(|| cache_counters(now)),
+    };
     let mut record = BaselineRecord {
         collection_date: now,
-        sources: vec![Source {
-            name: "prometheus".to_owned(),
-            state: SourceState::Collected,
-            reason: None,
-            message: None,
-            duration_ms: Some(412),
-            cost: Some(Cost { queries: Some(19), bytes: Some(81_234), ..Cost::default() }),
-            warnings: Vec::new(),
-        }],
+        sources: asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(name, _)| source(name)).collect(),
         web_metrics: request.web.as_ref().map(|_| web_metrics()),
         api_metrics: request.api.as_ref().map(|_| api_metrics()),
+        database_metrics: database.then(database_metrics),
+        database_analysis: database.then(|| DatabaseAnalysis {
+            slow_queries: Some(Vec::new()),
+            cache_hit_ratio: Some(0.97),
+            ..DatabaseAnalysis::default()
+        }),
+        cache_metrics: cache.then(cache_metrics),
+        counters: (database || cache).then_some(counters),
         ..empty
     };
     for section in ["web_metrics", "api_metrics"] {
         record.basis.insert(section.to_owned(), full_basis(window));
     }
+    let sampled = Basis { kind: BasisKind::Sampled, coverage_percent: None, ..full_basis(window) };
+    for (figure, is_there) in [
+        ("database_metrics.slow_queries", database),
+        ("database_metrics.query_time_p95_ms", database),
+        ("database_analysis.slow_queries", database),
+        ("database_analysis.cache_hit_ratio", database),
+        ("cache_metrics.hit_rate_window", cache),
+    ] {
+        if is_there {
+            record.basis.insert(figure.to_owned(), sampled.clone());
+        }
+    }
     record.settle();
     record
+}
+
+fn source(name: &str) -> Source {
+    Source {
+        name: name.to_owned(),
+        state: SourceState::Collected,
+        reason: None,
+        message: None,
+        duration_ms: Some(412),
+        cost: Some(Cost { queries: Some(19), bytes: Some(81_234), ..Cost::default() }),
+        warnings: Vec::new(),
+    }
+}
+
+fn database_metrics() -> DatabaseMetrics {
+    DatabaseMetrics {
+        connections: Some(Connections { active: 3, idle: 11, total: 14 }),
+        top_tables: Some(Vec::new()),
+        slow_queries: Some(vec![StatementMean {
+            calls: 2,
+            avg_time_ms: 31.0,
+            query: Some("SELECT $1".to_owned()),
+            query_id: "-77".to_owned(),
+        }]),
+        query_time_p95_ms: Some(QueryTime {
+            low: 60.0,
+            high: Some(240.0),
+            method: QueryTimeMethod::StatementBounds,
+        }),
+    }
+}
+
+fn cache_metrics() -> CacheMetrics {
+    CacheMetrics {
+        hit_rate: Some(88.0),
+        hit_rate_window: Some(94.2),
+        used_memory_mb: Some(12.5),
+        connected_clients: Some(6),
+        total_keys: Some(20_000),
+        evicted_keys: Some(0),
+        expired_keys: Some(17),
+    }
+}
+
+/// Whole hours of an instant, as a counter.
+fn hours(now: Timestamp) -> u64 {
+    u64::try_from(now.as_second() / 3_600).unwrap_or(0)
+}
+
+/// Each hour one statement is called 100 times at 5 ms, and of 1,000 blocks 900 are found in memory.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn database_counters(now: Timestamp) -> DatabaseCounters {
+    let calls = hours(now) * 100;
+    DatabaseCounters {
+        at: now,
+        started: Some(Timestamp::UNIX_EPOCH),
+        database_reset: None,
+        statements_reset: Some(Timestamp::UNIX_EPOCH),
+        dealloc: Some(0),
+        blks_hit: hours(now) * 900,
+        blks_read: hours(now) * 100,
+        statements: vec![StatementCounter {
+            query_id: "-77".to_owned(),
+            calls,
+            total_ms: calls as f64 * 5.0,
+            squares_ms2: calls as f64 * 25.0,
+            rows: calls,
+            query: Some("SELECT $1".to_owned()),
+        }],
+        others: None,
+        tables: Vec::new(),
+    }
+}
+
+/// Each hour 80 lookups of 100 find their key.
+fn cache_counters(now: Timestamp) -> CacheCounters {
+    CacheCounters {
+        at: now,
+        run_id: "f00d".repeat(10),
+        started: Some(Timestamp::UNIX_EPOCH),
+        hits: hours(now) * 80,
+        misses: hours(now) * 20,
+        own_hits: 0,
+        own_misses: 0,
+        evicted: 0,
+        expired: 17,
+    }
 }
 
 fn web_metrics() -> WebMetrics {
@@ -209,6 +346,7 @@ pub fn record() -> BaselineRecord {
         "schema": plimsoll_analysis::request::SCHEMA,
         "name": "dairy", "namespace": NAMESPACE, "uid": "c0c0a000-0000-4000-8000-00000000c0c0",
         "run": "dairy-0123456789", "run_key": format!("sha256:{}", "01".repeat(32)), "window_seconds": 300,
+        "prometheus": {"url": PROMETHEUS},
         "web": {"latency_histogram": "h", "request_counter": "c", "matchers": "", "error_matchers": ""},
         "api": {
             "latency_histogram": "h", "request_counter": "c", "matchers": "", "error_matchers": "",

@@ -159,6 +159,10 @@ pub struct KeptRun {
     pub complete: bool,
     /// SHA-256 of record.json, in hexadecimal digits.
     pub record_sha256: String,
+    /// Hash of the measured part of the spec that it measured: figures since the previous run are taken between two runs
+    /// with the same one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_hash: Option<String>,
 }
 
 /// How one source answered.

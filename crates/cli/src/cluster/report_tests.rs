@@ -39,6 +39,7 @@ fn kept(name: &str, sha256: &str) -> KeptRun {
         finished_at: Time("2026-11-23T02:00:00Z".parse().unwrap()),
         complete: true,
         record_sha256: sha256.to_owned(),
+        spec_hash: None,
     }
 }
 

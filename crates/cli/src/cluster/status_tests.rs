@@ -56,6 +56,7 @@ fn failed() -> PerformanceBaselineStatus {
             finished_at: at("2026-11-16T02:00:04.123Z"),
             complete: true,
             record_sha256: "00".to_owned(),
+            spec_hash: None,
         }],
         sources: vec![SourceStatus {
             name: "prometheus".to_owned(),

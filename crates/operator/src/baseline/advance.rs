@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use plimsoll_analysis::frame::{Envelope, FrameError};
+use plimsoll_analysis::since::since_previous;
 use plimsoll_api::baseline::CurrentRun;
 
 use super::assemble::{self, facts_only};
@@ -165,7 +166,11 @@ fn recorded(view: &View, run: &CurrentRun, job: &OurJob, envelope: &Envelope, ob
     if let Some(message) = fault {
         return Step::Fail(Problem { reason: RunReason::ResultInvalid, message });
     }
-    Step::Record(Box::new(assemble::with_facts(envelope.record.clone(), view, run, observed.facts.as_ref())))
+    let mut record = envelope.record.clone();
+    if let Some(previous) = &observed.previous {
+        since_previous(&mut record, previous, job.database.as_ref());
+    }
+    Step::Record(Box::new(assemble::with_facts(record, view, run, observed.facts.as_ref())))
 }
 
 /// Whether nobody will end the Job any more: by our own clock since the attempt began, and by the API server's since

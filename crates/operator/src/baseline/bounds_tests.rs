@@ -50,6 +50,7 @@ fn full(kept: usize, sources: usize, length: usize) -> PerformanceBaselineStatus
                 finished_at: time.clone(),
                 complete: true,
                 record_sha256: "0".repeat(64),
+                spec_hash: Some("v1:0123456789abcdef".to_owned()),
             };
             kept
         ],

@@ -12,6 +12,7 @@ use kube::Api;
 use kube::api::{ListParams, LogParams};
 use plimsoll_analysis::frame::{self, FrameError, MAX_FRAME_BYTES};
 use plimsoll_analysis::job::{CONTAINER, MAX_LOG_BYTES};
+use plimsoll_analysis::record::Counters;
 use plimsoll_api::baseline::CurrentRun;
 use plimsoll_api::{KIND_LABEL, OWNER_LABEL};
 
@@ -63,6 +64,9 @@ pub async fn observe(view: &View, context: &Context, now: Timestamp) -> Result<O
             let measured = envelope.record.infrastructure_metrics.as_ref();
             let measured = measured.is_some_and(|metrics| metrics.cpu_usage_by_pod.is_some());
             observed.facts = facts(view, job.workloads.as_ref(), !measured, context).await?;
+            if envelope.record.counters.is_some() {
+                observed.previous = previous(view, run, context).await?;
+            }
         }
         _ => {}
     }
@@ -166,6 +170,21 @@ async fn record(view: &View, run: &CurrentRun, context: &Context) -> Result<Reco
         Err(record_map::RecordError::Foreign(why)) => RecordSeen::Foreign(why),
         Err(_) => RecordSeen::Unreadable,
     })
+}
+
+/// Counters that the newest complete run of the same measured spec has left. A record that is gone, is not what status
+/// says it was, or holds none, leaves nothing to compare with.
+async fn previous(view: &View, run: &CurrentRun, context: &Context) -> Result<Option<Box<Counters>>, Error> {
+    let mut kept = view.status.history.iter().filter(|kept| kept.complete && kept.name != run.name);
+    let Some(newest) = kept.next().filter(|kept| kept.spec_hash.as_ref() == Some(&run.spec_hash)) else {
+        return Ok(None);
+    };
+    let maps = Api::<ConfigMap>::namespaced(context.client.clone(), &view.namespace);
+    let map = maps.get_opt(&newest.name).await.map_err(reading("the previous run's ConfigMap"))?;
+    let stored = map.filter(|map| record_map::is_owned(&map.metadata, &view.uid));
+    let stored = stored.and_then(|map| record_map::read(&map).ok());
+    let trusted = stored.filter(|(_, sha256)| *sha256 == newest.record_sha256);
+    Ok(trusted.and_then(|(record, _)| record.counters).map(Box::new))
 }
 
 async fn job(view: &View, run: &CurrentRun, context: &Context, now: Timestamp) -> Result<JobSeen, Error> {

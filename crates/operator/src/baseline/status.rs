@@ -126,6 +126,7 @@ fn finish(status: &mut PerformanceBaselineStatus, stored: &StoredRecord, now: Ti
             finished_at: finished.finished_at.clone(),
             complete,
             record_sha256: stored.sha256.clone(),
+            spec_hash: Some(finished.spec_hash.clone()),
         },
     );
     status.sources = sources(&record.sources);

@@ -146,9 +146,13 @@ fn failing_sources_share_the_message_and_each_keeps_its_remedy() {
     let status = after(&running(), &stored(record));
     let message = status.last_run.unwrap().message.unwrap();
     assert!(message.len() <= MAX_MESSAGE);
-    for part in
-        ["prometheus: far", "network policy.", "kubernetes: far", "Give the operator that right.", ASK_AGAIN]
-    {
+    for part in [
+        "prometheus: far",
+        "network policies.",
+        "kubernetes: far",
+        "Give the operator that right.",
+        ASK_AGAIN,
+    ] {
         assert!(message.contains(part), "{part} in {message}");
     }
     assert_eq!(status.retry, None, "one of them does not pass by itself");

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
 use plimsoll_analysis::frame::{Envelope, FrameError};
-use plimsoll_analysis::record::{BaselineRecord, KubernetesFacts, SourceReason};
+use plimsoll_analysis::record::{BaselineRecord, Counters, KubernetesFacts, SourceReason};
 use plimsoll_api::baseline::CurrentRun;
 use plimsoll_api::{PerformanceBaseline, PerformanceBaselineSpec, PerformanceBaselineStatus, RUN_ANNOTATION};
 
@@ -90,6 +90,8 @@ pub struct Observed {
     pub record: RecordSeen,
     /// Facts of the workloads, read when the record is made.
     pub facts: Option<FactsRead>,
+    /// Counters of the newest complete run of the same measured spec, read when the record has counters of its own.
+    pub previous: Option<Box<Counters>>,
     /// Jobs of this resource, read when there is something to clean up.
     pub leftovers: Vec<Leftover>,
     /// A delimiter, should a Job be made.

@@ -280,6 +280,7 @@ fn seen(job: &Job, view: &View, run_key: &str) -> JobSeen {
         lifetime: (!job.suspended).then(|| SignedDuration::from_secs(1_320)),
         workloads: None,
         sources: vec![SOURCES[0]],
+        database: None,
     };
     JobSeen::Ours { job: Box::new(ours), progress, log }
 }

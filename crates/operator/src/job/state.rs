@@ -5,7 +5,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_analysis::job::{CONTAINER, ENV_REQUEST};
-use plimsoll_analysis::request::SOURCES;
+use plimsoll_analysis::request::{DatabaseRequest, SOURCES};
 use plimsoll_api::{ATTEMPT_ANNOTATION, NONCE_ANNOTATION, REQUEST_HASH_ANNOTATION, RUN_KEY_ANNOTATION};
 
 use crate::reason::RunReason;
@@ -48,6 +48,8 @@ pub struct OurJob {
     pub workloads: Option<LabelSelector>,
     /// The sources that its request names.
     pub sources: Vec<&'static str>,
+    /// What its request asks of a database.
+    pub database: Option<DatabaseRequest>,
 }
 
 /// Something to say about a run that does not go on.
@@ -111,7 +113,8 @@ pub fn adopt(job: &Job, expected: &Expected<'_>) -> Result<OurJob, &'static str>
         finished: is_finished(job),
         created: meta.creation_timestamp.as_ref().map(|time| time.0),
         lifetime: lifetime(job),
-        workloads: request.get(WORKLOADS).and_then(|selector| serde_json::from_value(selector.clone()).ok()),
+        workloads: part(&request, WORKLOADS),
+        database: part(&request, "database"),
         sources: SOURCES.into_iter().filter(|name| request.get(name).is_some()).collect(),
     })
 }
@@ -128,6 +131,10 @@ fn request(job: &Job) -> Option<serde_json::Value> {
     let ours = pod.containers.iter().find(|container| container.name == CONTAINER)?;
     let variable = ours.env.iter().flatten().find(|variable| variable.name == ENV_REQUEST)?;
     serde_json::from_str(variable.value.as_deref()?).ok()
+}
+
+fn part<T: serde::de::DeserializeOwned>(request: &serde_json::Value, name: &str) -> Option<T> {
+    request.get(name).and_then(|part| serde_json::from_value(part.clone()).ok())
 }
 
 fn is_suspended(job: &Job) -> bool {

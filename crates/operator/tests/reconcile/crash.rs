@@ -1,6 +1,7 @@
 //! A crash before, after and in doubt at every write leads to the same end.
 
 use plimsoll_analysis::record::SourceReason;
+use plimsoll_operator::context::Settings;
 use plimsoll_testkit::fixtures::{BaselineFixture as _, NAMESPACE, baseline, fail_source};
 use plimsoll_testkit::{FakeApiServer, FixedClock, every_crash_point};
 
@@ -90,6 +91,32 @@ async fn a_run_without_a_job_ends_the_same_wherever_the_operator_crashes() {
         stage.settle().await?;
         assert_eq!(stage.says("Ready"), "True: Recorded");
         assert!(stage.jobs().is_empty());
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
+}
+
+#[tokio::test]
+async fn a_run_with_figures_since_the_previous_one_ends_the_same_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        // The Job's counters grow by the server's clock.
+        let clock = server.clock();
+        let mut stage = Stage::on(server, clock);
+        let settings = Settings { allow_secrets_without_policy: true, ..(*stage.context.settings).clone() };
+        stage.context.settings = settings.into();
+        let mut dairy = baseline("dairy").postgres().redis();
+        dairy.spec.history_limit = 1;
+        stage.server.put(dairy);
+        stage.run().await?;
+        stage.advance(7_200);
+        stage.server.edit::<plimsoll_api::PerformanceBaseline>(NAMESPACE, "dairy", |dairy| {
+            let annotations = dairy.metadata.annotations.get_or_insert_default();
+            annotations.insert("plimsoll.dev/run".to_owned(), "again".to_owned());
+        });
+        stage.run().await?;
+        let summary = stage.status().summary.unwrap_or_default();
+        assert_eq!(summary.cache_hit.as_deref(), Some("80%"), "since the previous run");
         Ok::<(), String>(())
     })
     .await;

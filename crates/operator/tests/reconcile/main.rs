@@ -12,6 +12,7 @@ mod failures;
 mod guard;
 mod hazards;
 mod runs;
+mod sources;
 mod stage;
 mod truth;
 mod workloads;
