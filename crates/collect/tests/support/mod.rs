@@ -12,6 +12,7 @@ pub mod data;
 pub mod http;
 pub mod pg;
 pub mod postgres;
+pub mod proxy;
 pub mod real;
 pub mod remote_write;
 pub mod servers;

@@ -46,11 +46,13 @@ pub struct Options<'a> {
     /// Encoding of the cluster.
     pub encoding: &'a str,
     pub preload: bool,
+    /// Further files in the folder of the data, for its owner alone: keys and certificates.
+    pub files: Vec<(&'a str, String)>,
 }
 
 impl Options<'_> {
     pub fn new(major: u32) -> Self {
-        Self { major, settings: Vec::new(), hba: "", encoding: "UTF8", preload: true }
+        Self { major, settings: Vec::new(), hba: "", encoding: "UTF8", preload: true, files: Vec::new() }
     }
 }
 
@@ -244,6 +246,19 @@ fn write_settings(data: &Path, options: &Options<'_>) {
         options.hba
     );
     std::fs::write(data.join("pg_hba.conf"), hba).unwrap();
+    write_files(data, &options.files);
+}
+
+/// Writes files that the server reads, for its owner alone.
+pub fn write_files(data: &Path, files: &[(&str, String)]) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let owner = std::fs::metadata(data).unwrap();
+    for (name, content) in files {
+        let path = data.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
 }
 
 fn key(name: &str) -> KeyRef {
