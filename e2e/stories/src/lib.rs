@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bare;
 pub mod baseline;
 pub mod charts;
+pub mod databases;
 pub mod environment;
 pub mod gate;
 pub mod image;

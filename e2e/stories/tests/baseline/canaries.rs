@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
+use plimsoll_stories::databases::{POSTGRES_SECRET, REDIS_SECRET};
 use plimsoll_stories::environment::Environment;
 use plimsoll_stories::gate::{Answer, Gate};
 use plimsoll_stories::story::{SYSTEM, Story, tell};
@@ -82,6 +83,61 @@ async fn no_secret_is_seen_anywhere_but_at_its_server() {
             }
         }
         println!("6 canaries in none of {} places, {} KiB", places.len(), looked / 1024);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_password_literal_or_key_name_of_a_database_or_cache_is_seen_anywhere() {
+    tell("db-canaries", |story: Story| async move {
+        story.copy_database_access().await?;
+        let literal = canary("literal of a query");
+        let role = canary("password in a statement");
+        let key = canary("name of a key");
+        let wrong = canary("wrong password");
+        let (sql_password, redis_password) =
+            (story.password(POSTGRES_SECRET).await?, story.password(REDIS_SECRET).await?);
+        // Slow enough to be on top of every list, and one of the kind that the server keeps with its literal.
+        let name = story.namespace.replace('-', "_");
+        story
+            .sql(&format!(
+                "SELECT pg_sleep(0.3), '{}' AS literal; CREATE ROLE {name} PASSWORD '{}'; DROP ROLE {name}",
+                literal.word, role.word
+            ))
+            .await?;
+        let kept = story.sql("SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%canary-%'").await?;
+        ensure!(kept != "0", "the server itself keeps a literal, so that there is something to leave out");
+        for number in 0..50 {
+            story.redis(&format!("SET session:{}{number} x EX 600", key.word)).await?;
+        }
+        let mut spec = story.measuring_databases();
+        spec["sampleDuration"] = json!("2s");
+        spec["database"] = json!({"topQueries": 100, "slowQueryThreshold": "1ms"});
+        spec["cache"] = json!({"keyspace": {"sampleKeys": 100_000}});
+        story.baseline("read", spec.clone()).await?;
+        let ready = story.until_ready("read").await?;
+        let record = story.record(&ready).await?.json;
+        ensure!(record.to_string().contains("pg_sleep"), "the statement with the literal is recorded, without it");
+        story
+            .create::<Secret>(json!({"metadata": {"name": "wrong"}, "stringData": {"username": "plimsoll", "password": wrong.word}}))
+            .await?;
+        for source in ["postgres", "redis"] {
+            spec["sources"][source]["credentials"]["secretRef"]["name"] = json!("wrong");
+        }
+        story.baseline("refused", spec).await?;
+        story.until_fails("refused", "AuthenticationFailed", "Secret").await?;
+        let places = everything(&story).await?;
+        ensure!(places.iter().any(|(_, text)| text.contains("pg_sleep")), "we look at the right things");
+        let passwords = [("password of PostgreSQL", sql_password), ("password of Redis", redis_password)]
+            .map(|(place, word)| Canary { place, word });
+        for Canary { place, word } in [literal, role, key, wrong].iter().chain(&passwords) {
+            for (shown, text) in &places {
+                ensure!(!text.contains(word.as_str()), "the {place} is seen in {shown}");
+                ensure!(!text.contains(&base64(word)), "the {place} is seen in {shown}, in base64");
+            }
+        }
+        println!("6 canaries in none of {} places", places.len());
         Ok(())
     })
     .await;

@@ -236,7 +236,10 @@ async fn shown(story: &Story, ready: &PerformanceBaseline, record: &BaselineReco
     let wide = story.kubectl_output(&["get", "baselines", "--output=wide"]).await?;
     println!("{table}\n{wide}");
     let heads: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
-    ensure!(heads == ["NAME", "READY", "PAGE-P95", "API-P95", "LAST-RUN", "AGE"], "{table}");
+    ensure!(
+        heads == ["NAME", "READY", "PAGE-P95", "API-P95", "DB-P95", "CACHE-HIT", "LAST-RUN", "AGE"],
+        "{table}"
+    );
     let cells: Vec<&str> = table.lines().nth(1).unwrap_or_default().split_whitespace().collect();
     let summary = ready.status.as_ref().and_then(|status| status.summary.as_ref()).context("a summary")?;
     let expected = [Some("dairy"), Some("True"), summary.page_p95.as_deref(), summary.api_p95.as_deref()];

@@ -5,6 +5,7 @@
 mod addresses;
 mod canaries;
 mod credentials;
+mod databases;
 mod figures;
 mod forged;
 mod history;
