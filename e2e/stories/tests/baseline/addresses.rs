@@ -20,7 +20,7 @@ async fn a_redirect_is_never_followed() {
         )
         .await?;
         story.baseline("dairy", story.measuring(&gate.url())).await?;
-        story.until_fails("dairy", "BadAnswer", "Check that the URL is the base of a Prometheus API").await?;
+        story.until_fails("dairy", "BadAnswer", "Check that the address is that of such a server").await?;
         ensure!(!gate.asked().is_empty() && target.asked().is_empty(), "the target was asked");
         gate.set(Answer::Pass);
         story.request("dairy", "direct").await?;

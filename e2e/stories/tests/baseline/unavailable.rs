@@ -18,7 +18,7 @@ async fn a_prometheus_that_is_down_is_unreachable_and_is_tried_again_by_itself()
     tell("down", |story: Story| async move {
         let address = closed_address().await?;
         story.baseline("dairy", story.measuring(&format!("http://{address}"))).await?;
-        let message = story.until_fails("dairy", "Unreachable", "Check the address").await?;
+        let message = story.until_fails("dairy", "Unreachable", "Check host and port or URL").await?;
         ensure!(message.contains(&address.to_string()) && message.contains("tried again"), "{message}");
         let failed = story
             .until_baseline("another try is planned", "dairy", RUN, |status| {
@@ -51,7 +51,7 @@ async fn an_empty_prometheus_has_no_data_until_it_scrapes() {
         std::fs::write(folder.path().join("prometheus.yml"), config.to_string())?;
         let server = Prometheus::start(folder).await?;
         story.baseline("dairy", story.measuring(&server.url())).await?;
-        story.until_fails("dairy", "NoData", "Check the metric names and matchers").await?;
+        story.until_fails("dairy", "NoData", "metrics and matchers").await?;
         // The remedy: the server scrapes a pod of the example.
         let odoo = story
             .kubectl_output(&[
