@@ -75,7 +75,7 @@ fn prefixes(analysis: &CacheAnalysis) -> Grid {
         grid.row([
             Some(if prefix.is_empty() { NO_PREFIX.to_owned() } else { prefix.clone() }),
             pattern.map(|pattern| format::count(pattern.count)),
-            pattern.map(|pattern| format::mebibytes(pattern.size_mb)),
+            pattern.map(|pattern| sampled_memory(pattern.size_mb)),
             estimate.map(|estimate| about(format::number(float(estimate.count)))),
             estimate.map(|estimate| format::mebibytes(estimate.size_mb)),
             estimate.filter(|_| !exact).map(interval),
@@ -83,6 +83,17 @@ fn prefixes(analysis: &CacheAnalysis) -> Grid {
         ]);
     }
     grid
+}
+
+/// Memory as sampled, which the record rounds to hundredths of a MiB: a smaller unit would pretend to know more.
+fn sampled_memory(mebibytes: f64) -> String {
+    if mebibytes <= 0.0 {
+        "<0.01MiB".to_owned()
+    } else if mebibytes < 1.0 {
+        format!("{}MiB", format::number(mebibytes))
+    } else {
+        format::mebibytes(mebibytes)
+    }
 }
 
 /// `81.2MiB to 97MiB`.
