@@ -6,7 +6,6 @@ use redis::Cmd;
 /// A command of the fixed set. All of them only read, none touches a key's idle time for eviction, and none takes the
 /// server long: there is no `KEYS`, `EVAL`, `MONITOR`, `DEBUG` or `CONFIG SET`, and there must not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "the keys are read in a later step")]
 pub(crate) enum Command<'a> {
     /// Shows a user and a password.
     Auth { user: Option<&'a [u8]>, password: &'a [u8] },

@@ -93,7 +93,12 @@ pub(crate) async fn connect(
             let name = secured.name(&address.host)?;
             let connecting = TlsConnector::from(Arc::clone(&secured.config)).connect(name, stream);
             let stream = match way.limit.within(CONNECT, connecting).await {
-                Err(_) => return Err(timed_out(&shown, "did not agree on TLS in time")),
+                Err(_) => {
+                    return Err(timed_out(
+                        &shown,
+                        "gave no answer in TLS in time; a Redis without TLS on its port gives none: check the port, or leave tls away",
+                    ));
+                }
                 Ok(Err(error)) => return Err(tls_failure(&error, &shown)),
                 Ok(Ok(stream)) => stream,
             };

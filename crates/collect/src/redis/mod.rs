@@ -5,13 +5,21 @@
 //! lookups stand in no figure.
 
 mod address;
+mod answers;
 mod client;
 mod command;
 mod connect;
+mod contents;
 mod fault;
 mod figures;
 mod info;
+mod names;
+mod pace;
 mod resp;
+mod sampling;
+mod scan;
+mod sentinel;
+mod sessions;
 mod wire;
 
 use std::time::Instant;
@@ -77,7 +85,10 @@ async fn read(
     notes.warnings.extend(address.warnings.iter().cloned());
     let secured = Secured::read(source.tls.as_ref(), address.wants_tls, means)?;
     let way = Way { policy: &policy, limit: means.limit, secured: secured.as_ref() };
-    let mut client = connect(&address, way, &mut notes.warnings).await?;
+    let mut client = match &source.sentinel {
+        None => connect(&address, way, &mut notes.warnings).await?,
+        Some(sentinel) => sentinel::master(&address, sentinel, means.keys, way, notes).await?,
+    };
     let result = sections(&mut client, request, record, notes).await;
     notes.spent = notes.spent.and(client.spent());
     result
@@ -89,11 +100,11 @@ async fn sections(
     record: &mut BaselineRecord,
     notes: &mut Notes,
 ) -> Result<(), Failure> {
-    let Some(_cache) = &request.cache else { return Ok(()) };
+    let Some(cache) = &request.cache else { return Ok(()) };
     let first = figures::snapshot(client).await?;
     figures::check_kind(&first.info, client.shown(), &mut notes.warnings)?;
     figures::record_lifetime(&first, record);
     let last = figures::second_snapshot(client, &first, request.sample_seconds, record, notes).await?;
     figures::record_counters(&last, record);
-    Ok(())
+    contents::collect(client, cache, &last, record, notes).await
 }

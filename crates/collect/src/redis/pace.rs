@@ -1,0 +1,117 @@
+//! How much is asked of a server at once, and how long it is left alone afterwards. Pure.
+//!
+//! A Redis server runs one command after another, so every step of ours delays everybody. A step is to take half a
+//! millisecond of its time, so that one rarely takes more than a whole one; and for each step it is left alone four times
+//! as long: at most a fifth of its time is ours.
+
+use std::time::Duration;
+
+/// Time of the server that a step is to take.
+const TARGET: Duration = Duration::from_micros(500);
+/// The server is left alone for so many times the time that it worked for us.
+const REST: u32 = 4;
+/// Shortest rest that a timer can give.
+const LEAST_REST: Duration = Duration::from_millis(1);
+
+/// An amount that is adapted so that a step takes the target time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Amount {
+    value: u32,
+    least: u32,
+    most: u32,
+}
+
+impl Amount {
+    /// `COUNT` of `SCAN`: 10 is the server's own default.
+    pub(crate) fn of_scan() -> Self {
+        Self { value: 100, least: 10, most: 2000 }
+    }
+
+    /// Keys in one pipeline.
+    pub(crate) fn of_batch() -> Self {
+        Self { value: 16, least: 1, most: 128 }
+    }
+
+    /// The amount for the next step.
+    pub(crate) fn value(self) -> u32 {
+        self.value
+    }
+
+    /// Learns how long a step of the present amount took: at most doubled, at least halved, in proportion between.
+    pub(crate) fn adapt(&mut self, took: Duration) {
+        let factor = TARGET.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        // Upwards in small steps: time grows faster than the amount where the server waits for its memory.
+        let factor = factor.clamp(0.25, 1.5);
+        let next = (f64::from(self.value) * factor).round();
+        self.value = (next as u32).clamp(self.least, self.most);
+    }
+}
+
+/// How long the server has to be left alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Rest {
+    owed: Duration,
+}
+
+impl Rest {
+    /// The server worked so long for us.
+    pub(crate) fn worked(&mut self, took: Duration) {
+        self.owed = self.owed.saturating_add(took.saturating_mul(REST));
+    }
+
+    /// How long to wait now; what is shorter than a timer can give is kept for later.
+    pub(crate) fn take(&mut self) -> Option<Duration> {
+        (self.owed >= LEAST_REST).then(|| std::mem::take(&mut self.owed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps of a server that takes so many nanoseconds for each unit; the times of the steps.
+    fn run(mut amount: Amount, nanos: u64, steps: usize) -> Vec<Duration> {
+        let mut times = Vec::new();
+        for _ in 0..steps {
+            let took = Duration::from_nanos(nanos * u64::from(amount.value()));
+            amount.adapt(took);
+            times.push(took);
+        }
+        times
+    }
+
+    #[test]
+    fn steps_settle_at_half_a_millisecond_whatever_the_server_is_like() {
+        for nanos in [300, 1000, 3700, 9000] {
+            let times = run(Amount::of_scan(), nanos, 40);
+            for took in &times[20..] {
+                let micros = took.as_micros();
+                assert!((450..=550).contains(&micros), "{nanos} ns: {micros} us");
+            }
+            let slow = times.iter().filter(|took| **took > Duration::from_millis(1)).count();
+            assert!(slow == 0, "{nanos} ns: {slow} steps over 1 ms");
+        }
+    }
+
+    #[test]
+    fn an_amount_stays_within_its_bounds() {
+        let mut amount = Amount::of_scan();
+        (0..50).for_each(|_| amount.adapt(Duration::ZERO));
+        assert_eq!(amount.value(), 2000);
+        (0..50).for_each(|_| amount.adapt(Duration::from_secs(1)));
+        assert_eq!(amount.value(), 10);
+    }
+
+    #[test]
+    fn a_fifth_of_the_time_is_ours() {
+        let (mut rest, mut rested, mut worked) = (Rest::default(), Duration::ZERO, Duration::ZERO);
+        for step in 0..1000 {
+            let took = Duration::from_micros(step % 700);
+            worked += took;
+            rest.worked(took);
+            rested += rest.take().unwrap_or_default();
+        }
+        assert!(worked.as_secs_f64() / (worked + rested).as_secs_f64() <= 0.201);
+        assert_eq!(Rest::default().take(), None);
+    }
+}
