@@ -20,13 +20,15 @@ fn text_of(path: &str) -> String {
 
 /// The documents that are held to the tree, below the root.
 fn documents() -> Vec<String> {
-    let mut documents = [ARCHITECTURE, "docs/README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
-        .map(str::to_owned)
-        .to_vec();
-    let decisions = std::fs::read_dir(root().join("docs/adr")).expect("docs/adr is a folder");
-    for entry in decisions {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        documents.push(format!("docs/adr/{name}"));
+    let mut documents =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned).to_vec();
+    for folder in ["docs", "docs/adr"] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("the folder is there") {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                documents.push(format!("{folder}/{name}"));
+            }
+        }
     }
     documents.sort();
     documents

@@ -24,17 +24,21 @@ fn naive(schema: &Value, path: &[&str], found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Those paths whose members no expression of `text` holds in their order.
+/// Words of an expression that are no members.
+const GLUE: [&str; 7] = ["object", "orValue", "filter", "e", "optMap", "n", "hasValue"];
+
+/// Those paths with whose members, and no other between them, no expression of `text` begins.
 fn missing<'a>(text: &str, paths: &'a [Vec<String>]) -> Vec<&'a Vec<String>> {
     let expressions: Vec<Vec<&str>> = text
         .lines()
         .map(|line| {
-            line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect()
+            let words = line.split(|c: char| !c.is_ascii_alphanumeric());
+            words.filter(|word| !word.is_empty() && !GLUE.contains(word)).collect()
         })
         .collect();
     let holds = |words: &[&str], path: &[String]| {
-        let mut rest = words.iter();
-        path.iter().chain([&"name".to_owned()]).all(|member| rest.any(|word| word == member))
+        let members: Vec<&str> = path.iter().map(String::as_str).chain(["name"]).collect();
+        words.starts_with(&members)
     };
     paths.iter().filter(|path| !expressions.iter().any(|words| holds(words, path))).collect()
 }
