@@ -78,6 +78,10 @@ async fn indexes_that_serve_nobody_are_named_and_those_that_keep_a_constraint_ar
          CREATE INDEX low ON big (lower(c)) WHERE a < 5; CREATE INDEX low_again ON big (  lower( c ) ) WHERE a < 5; \
          CREATE INDEX pattern ON big (c text_pattern_ops) WHERE a < 3; CREATE INDEX plain ON big (c) WHERE a < 3; \
          CREATE INDEX id_again ON big (id) WHERE id < 9; CREATE UNIQUE INDEX d_unique ON big (d) ; \
+         CREATE TABLE parted (x bigint, y bigint) PARTITION BY RANGE (x); \
+         CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9999999); \
+         INSERT INTO parted SELECT i, i FROM generate_series(1, 600000) i; CREATE INDEX ON parted (y); \
+         CREATE INDEX part_again ON part (y); \
          CREATE TABLE twice (x int); INSERT INTO twice VALUES (1), (1)";
     server.sql(DATABASE, create).await;
     // What a failed build leaves behind.
@@ -90,7 +94,7 @@ async fn indexes_that_serve_nobody_are_named_and_those_that_keep_a_constraint_ar
     let unused = found.unused_indexes.as_ref().unwrap();
     let mut names: Vec<&str> = unused.iter().map(|one| one.index.as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["big_a", "big_a_again", "big_a_b", "big_desc"]);
+    assert_eq!(names, ["big_a", "big_a_again", "big_a_b", "big_desc", "part_again"]);
     for index in unused {
         let size = server.cell(DATABASE, &format!("SELECT pg_relation_size('{}')", index.index)).await;
         assert_eq!((index.size_bytes.to_string(), index.index_scans), (size, 0), "{}", index.index);
@@ -108,6 +112,7 @@ async fn indexes_that_serve_nobody_are_named_and_those_that_keep_a_constraint_ar
             ("big_a_again", "big_a"),
             ("d_unique", "big_d"),
             ("low_again", "low"),
+            ("part_again", "part_y_idx"),
             ("small_part_again", "small_part"),
         ]
     );
@@ -248,4 +253,28 @@ async fn the_extension_is_found_in_any_schema_and_missed_with_the_remedy() {
     assert_eq!(source(&record).reason, Some(SourceReason::ExtensionMissing));
     assert!(message(&record).contains("CREATE EXTENSION pg_stat_statements;"), "{}", message(&record));
     assert!(analysis(&record).cache_hit_ratio.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_idle_sessions_is_sampled_all_the_same() {
+    let mut options = Options::new(15);
+    options.settings = vec![("idle_session_timeout", "4s".to_owned())];
+    let Some(server) = Postgres::start(&options).await else { return };
+    let (mut request, keys) = pg::request(&server);
+    request.sample_seconds = 7;
+    let record = run_for(&request, keys, LIMIT).await;
+    assert_eq!(source(&record).state, SourceState::Collected, "{:?}", source(&record));
+    assert_eq!(record.basis_of("database_metrics.slow_queries").unwrap().kind, BasisKind::Sampled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_never_outlasts_the_run() {
+    let Some(server) = Postgres::start(&Options::new(15)).await else { return };
+    let (mut request, keys) = pg::request(&server);
+    request.sample_seconds = 3600;
+    let record = run_for(&request, keys, Duration::from_secs(17)).await;
+    assert_eq!(source(&record).state, SourceState::Collected, "{:?}", source(&record));
+    let basis = record.basis_of("database_metrics.slow_queries").unwrap();
+    assert_eq!(basis.kind, BasisKind::Sampled);
+    assert!(basis.to.duration_since(basis.from).as_secs() < 17);
 }

@@ -33,10 +33,21 @@ impl Bases {
         self.set(path, Basis { note, ..basis(BasisKind::Instant, at, at) });
     }
 
-    /// A figure since this database's statistics were reset.
-    pub(crate) fn lifetime(&mut self, path: &str, at: Timestamp) {
-        let basis = self.since(self.reset, at);
-        self.set(path, basis);
+    /// The same for a figure that may be absent, and then has no basis.
+    pub(crate) fn at<T>(&mut self, path: &str, at: Timestamp, found: Option<T>) -> Option<T> {
+        if found.is_some() {
+            self.instant(path, at, None);
+        }
+        found
+    }
+
+    /// A figure since this database's statistics were reset; an absent one has no basis.
+    pub(crate) fn lifetime<T>(&mut self, path: &str, at: Timestamp, found: Option<T>) -> Option<T> {
+        if found.is_some() {
+            let basis = self.since(self.reset, at);
+            self.set(path, basis);
+        }
+        found
     }
 
     /// The basis of a figure since a reset, or since the server's start where none is recorded.

@@ -50,7 +50,7 @@ fn meaning(state: &str) -> (SourceReason, &'static str) {
         "22021" | "22P05" => (BadAnswer, "a text cannot be converted to UTF-8 from the database's encoding"),
         "08P01" => (
             BadAnswer,
-            "the server or a pooler in front of it does not understand the protocol as PostgreSQL does",
+            "the server or a pooler in front of it does not speak as PostgreSQL does; pgbouncer needs pool_mode session or transaction",
         ),
         state if state.starts_with("53") => {
             (Unavailable, "the server lacks memory, disk space or another resource")

@@ -20,7 +20,8 @@ const MAX_LISTED: u32 = 50;
 const MAX_SIZED: u32 = 1000;
 
 /// Indexes with fewer than 50 scans and more than 10 MB (the seed's rule) that keep no constraint and identify no rows
-/// for replication: dropping one of those would change what the database accepts.
+/// for replication: dropping one of those would change what the database accepts. Nor a part of a partitioned index, which
+/// cannot be dropped by itself and may serve other partitions.
 pub(crate) async fn unused(session: &mut Session<'_>, facts: &Facts) -> Option<Vec<UnusedIndex>> {
     let candidates = format!(
         "SELECT i.indexrelid AS oid, n.nspname, t.relname AS tabname, c.relname AS indname, c.relpages, \
@@ -30,7 +31,7 @@ pub(crate) async fn unused(session: &mut Session<'_>, facts: &Facts) -> Option<V
          JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace \
          WHERE i.indisvalid AND NOT i.indisunique AND NOT i.indisprimary AND NOT i.indisexclusion \
-           AND NOT i.indisreplident AND pg_stat_get_numscans(i.indexrelid) < {SCANS} AND {USERS} \
+           AND NOT i.indisreplident AND NOT c.relispartition AND pg_stat_get_numscans(i.indexrelid) < {SCANS} AND {USERS} \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid)"
     );
     let rows = sized(session, facts, "unused indexes", &candidates, BYTES).await?;
@@ -85,7 +86,8 @@ pub(crate) async fn duplicate(session: &mut Session<'_>, facts: &Facts) -> Optio
              regexp_replace(i.indexprs::text, {LOCATION}) AS expressions, \
              regexp_replace(i.indpred::text, {LOCATION}) AS condition, \
              {nulls} AS nulls, \
-             (i.indisprimary OR i.indisexclusion OR i.indisreplident OR k.conindid IS NOT NULL) AS keeps \
+             (i.indisprimary OR i.indisexclusion OR i.indisreplident OR c.relispartition \
+               OR k.conindid IS NOT NULL) AS keeps \
            FROM pg_catalog.pg_index i \
            JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i' AND c.relpersistence <> 't' \
            JOIN pg_catalog.pg_am m ON m.oid = c.relam \

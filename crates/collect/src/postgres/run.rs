@@ -27,6 +27,9 @@ pub(crate) const STEPS: usize = 8;
 /// Time that is kept for what follows the second snapshot.
 const RESERVE: Duration = Duration::from_secs(15);
 
+/// How often the server hears of us between the snapshots: it may end sessions that are idle for longer.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
 /// Counters of this database.
 #[derive(Debug, Clone, Copy)]
 struct Blocks {
@@ -82,14 +85,16 @@ pub(crate) async fn sections(
 }
 
 /// Waits until the sample is over, but not beyond what the run's limit leaves.
-async fn wait(session: &Session<'_>, begun: Instant, sample: Duration) {
+async fn wait(session: &mut Session<'_>, begun: Instant, sample: Duration) {
     let left = sample.saturating_sub(begun.elapsed());
-    let most = session.limit().remaining().saturating_sub(RESERVE);
-    // A stop ends the wait; what was read stays.
-    let _ = session
-        .limit()
-        .within(left.min(most) + Duration::from_secs(1), tokio::time::sleep(left.min(most)))
-        .await;
+    let end = Instant::now() + left.min(session.limit().remaining().saturating_sub(RESERVE));
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        // A stop or a lost session ends the wait; what was read stays.
+        if left.is_zero() || !session.stays(left.min(SIGN_OF_LIFE)).await {
+            return;
+        }
+    }
 }
 
 /// Reads the counters.
@@ -128,10 +133,8 @@ async fn instants(
     let at = facts.now;
     progress.step(2, STEPS, "database connections");
     let found = clients(session).await;
-    metrics.connections = found.connections;
-    analysis.connection_headroom = found.headroom;
-    bases.instant("database_metrics.connections", at, None);
-    bases.instant("database_analysis.connection_headroom", at, None);
+    metrics.connections = bases.at("database_metrics.connections", at, found.connections);
+    analysis.connection_headroom = bases.at("database_analysis.connection_headroom", at, found.headroom);
     progress.step(3, STEPS, "database tables");
     if let Some(sizes) = tables::sizes(session, facts, request.top_tables).await {
         let note = (sizes.estimated > 0).then(|| {
@@ -147,29 +150,28 @@ async fn instants(
     }
     let mut counters = Vec::new();
     if let Some((missing, found)) = tables::scans(session).await {
-        analysis.missing_indexes = Some(missing);
-        bases.lifetime("database_analysis.missing_indexes", at);
+        analysis.missing_indexes = bases.lifetime("database_analysis.missing_indexes", at, Some(missing));
         counters = found;
     }
-    analysis.stale_statistics = tables::stale(session).await;
-    bases.instant("database_analysis.stale_statistics", at, None);
-    analysis.dead_tuples = tables::dead(session).await;
-    bases.instant("database_analysis.dead_tuples", at, None);
+    let found = tables::stale(session).await;
+    analysis.stale_statistics = bases.at("database_analysis.stale_statistics", at, found);
+    let found = tables::dead(session).await;
+    analysis.dead_tuples = bases.at("database_analysis.dead_tuples", at, found);
     progress.step(4, STEPS, "database indexes");
-    analysis.unused_indexes = indexes::unused(session, facts).await;
-    bases.lifetime("database_analysis.unused_indexes", at);
+    let found = indexes::unused(session, facts).await;
+    analysis.unused_indexes = bases.lifetime("database_analysis.unused_indexes", at, found);
     if let Some(basis) =
         bases.found.get_mut("database_analysis.unused_indexes").filter(|_| facts.server.replica)
     {
         add_note(basis, "scans of this replica alone: the primary and other replicas may use the index");
     }
-    analysis.duplicate_indexes = indexes::duplicate(session, facts).await;
-    bases.instant("database_analysis.duplicate_indexes", at, None);
-    analysis.invalid_indexes = indexes::invalid(session, facts).await;
-    bases.instant("database_analysis.invalid_indexes", at, None);
+    let found = indexes::duplicate(session, facts).await;
+    analysis.duplicate_indexes = bases.at("database_analysis.duplicate_indexes", at, found);
+    let found = indexes::invalid(session, facts).await;
+    analysis.invalid_indexes = bases.at("database_analysis.invalid_indexes", at, found);
     progress.step(5, STEPS, "database settings");
-    analysis.settings = settings::settings(session).await;
-    bases.instant("database_analysis.settings", at, None);
+    let found = settings::settings(session).await;
+    analysis.settings = bases.at("database_analysis.settings", at, found);
     counters
 }
 

@@ -110,6 +110,11 @@ impl<'a> Session<'a> {
         if self.is_over {
             return None;
         }
+        if self.limit.remaining().is_zero() {
+            self.is_over = true;
+            let message = "the run's time is over before it could be asked";
+            return Some(Err(Failure::of_source(SourceReason::Timeout, message)));
+        }
         self.cost.queries = self.cost.queries.map(|queries| queries + 1);
         self.is_busy = true;
         let batch = sql::batch(statement, most, LOCK_WAIT);
@@ -144,6 +149,16 @@ impl<'a> Session<'a> {
             }
         };
         Some(read)
+    }
+
+    /// Lets some time pass and shows the server that we are still there; false where the session or the run's time is
+    /// over. The empty query does nothing but end the server's count of idle time.
+    pub(crate) async fn stays(&mut self, time: Duration) -> bool {
+        if self.is_over || self.limit.within(time + GRACE, tokio::time::sleep(time)).await.is_err() {
+            return false;
+        }
+        let answered = self.limit.within(GRACE, self.opened.client.batch_execute("")).await;
+        matches!(answered, Ok(Ok(())))
     }
 
     /// Ends the transaction that a failed statement left behind.
