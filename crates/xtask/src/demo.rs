@@ -61,11 +61,24 @@ pub(crate) fn example(target: &Target, loaded: &Loaded) -> Result<()> {
         manifests = manifests.replace(name, image);
     }
     apply(target, &std::fs::read_to_string(folder.join("base/namespace.yaml"))?)?;
+    let mut running = target.kubectl();
+    running.args([
+        "get",
+        "statefulset/postgres",
+        "--namespace",
+        EXAMPLE,
+        "--ignore-not-found",
+        "--output",
+        "name",
+    ]);
+    let running = !output(&mut running)?.is_empty();
     let made = secrets::make_missing(target)?;
     apply(target, &manifests)?;
     if !made.is_empty() {
         eprintln!("    made {}", made.join(", "));
-        // What runs with other passwords or certificates starts again; what has just been made starts once more.
+    }
+    if running && !made.is_empty() {
+        // What runs has other passwords or certificates.
         let restarted = ["statefulset/postgres", "statefulset/redis", "deployment/odoo", "deployment/api"];
         let mut restart = target.kubectl();
         restart.args(["rollout", "restart", "--namespace", EXAMPLE]).args(restarted);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "progress of a developer's task goes to standard error")]
 
+mod bench;
 mod check;
 mod cluster;
 mod demo;
@@ -33,6 +34,9 @@ enum Task {
     /// The local cluster: up, down, status.
     #[command(subcommand)]
     Cluster(cluster::ClusterTask),
+    /// Measure what reading costs a server, beside the field's tools on the same server.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Build the images as OCI archives.
     Image(image::ImageOptions),
     /// Write the generated files: CRDs, roles, API reference.
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo(options) => demo::demo(&options),
         Task::Cluster(task) => cluster::cluster(&task),
+        Task::Bench(which) => bench::bench(&which),
         Task::Image(options) => image::image(&options),
         Task::Test(options) => check::test(&options),
         Task::Gen { check } => generate::generate(check),

@@ -105,9 +105,9 @@ impl Servers {
         ] {
             fs::copy(base().join(file), root.join(name)).unwrap();
         }
-        // Redis goes to its folder while it reads this line: an argument comes too late to name another.
+        // Redis goes to its folder while it reads that line: an argument comes too late to name another.
         let conf = fs::read_to_string(root.join("redis.conf")).unwrap();
-        let conf = conf.replace("dir /data", &format!("dir {}", root.display()));
+        let conf = conf.replace("/data", &root.display().to_string());
         fs::write(root.join("redis.conf"), conf).unwrap();
         write_certificates(root);
         for entry in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).chain([root.to_owned()]) {

@@ -10,7 +10,7 @@ fi
 # What an interrupted attempt left.
 rm -rf "$PGDATA"
 initdb --pgdata "$PGDATA" --username postgres --auth-local peer --auth-host reject --encoding UTF8 --locale C \
-    --no-sync > "$tmp/initdb.log" || { cat "$tmp/initdb.log"; exit 1; }
+    --no-sync > "$tmp/initdb.log" 2>&1 || { cat "$tmp/initdb.log"; exit 1; }
 # Nobody can connect but this script, and a crash would only begin again: so without any care for durability. Without
 # pg_stat_statements too, which would keep the text of CREATE ROLE ... PASSWORD.
 pg_ctl start --pgdata "$PGDATA" --silent --wait --log "$tmp/server.log" --options "\

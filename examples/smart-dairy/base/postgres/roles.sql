@@ -7,7 +7,7 @@ CREATE ROLE :"app_user" LOGIN PASSWORD :'app_password';
 CREATE DATABASE smartdairy OWNER :"app_user";
 REVOKE ALL ON DATABASE smartdairy FROM PUBLIC;
 
-CREATE ROLE :"reader_user" LOGIN PASSWORD :'reader_password' CONNECTION LIMIT 5;
+CREATE ROLE :"reader_user" LOGIN PASSWORD :'reader_password' CONNECTION LIMIT 3;
 GRANT pg_monitor TO :"reader_user";
 GRANT CONNECT ON DATABASE smartdairy TO :"reader_user";
 
