@@ -40,13 +40,14 @@ pub(crate) struct Baseline {
 }
 
 /// A Secret or a ConfigMap of a file.
-struct Object {
-    place: String,
-    namespace: Option<String>,
-    values: BTreeMap<String, Vec<u8>>,
+pub(crate) struct Object {
+    pub(crate) place: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) values: BTreeMap<String, Vec<u8>>,
 }
 
-type Objects = BTreeMap<(KeyKind, String), Vec<Object>>;
+/// By kind and name; more than one is told when it is asked for.
+pub(crate) type Objects = BTreeMap<(KeyKind, String), Vec<Object>>;
 
 impl Baseline {
     /// Checks a document and reads its spec.
@@ -101,16 +102,17 @@ pub(crate) fn from_files(
     build(baseline, &objects, overrides, now)
 }
 
-/// Makes the request of a baseline that names no keys.
+/// Makes the request of a baseline that comes from no file, whose Secrets are `objects`.
 ///
 /// # Errors
 /// As [`from_files`].
 pub(crate) fn without_files(
     baseline: Baseline,
+    objects: &Objects,
     overrides: &Overrides<'_>,
     now: Timestamp,
 ) -> Result<Input, Failure> {
-    build(baseline, &Objects::new(), overrides, now)
+    build(baseline, objects, overrides, now)
 }
 
 fn build(
@@ -127,9 +129,9 @@ fn build(
         // The fields of the file are checked already: what is wrong here came by an argument.
         Failure::with(EXIT_BAD_INPUT, errors.into_iter().map(|error| format!("--window: {}", error.message)))
     })?;
-    if valid.prometheus.is_none() {
+    if !valid.needs_a_job() {
         return Err(Failure::bad_input(format_args!(
-            "{}: spec.sources.prometheus is missing: without a cluster there is nothing else to read",
+            "{}: spec.sources has none of prometheus, postgres and redis: nothing else can be read without a cluster",
             document.place(&Path::parse("spec.sources"))
         )));
     }

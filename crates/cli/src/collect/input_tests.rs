@@ -126,5 +126,8 @@ fn exactly_one_baseline_with_something_to_read_is_needed() {
         "{two:?}"
     );
     let workloads = "apiVersion: plimsoll.dev/v1alpha1\nkind: PerformanceBaseline\nmetadata: {name: a}\nspec:\n  sources:\n    workloads: {selector: {}}\n";
-    assert!(errors(workloads)[0].starts_with("in.yaml:5: spec.sources.prometheus is missing"));
+    assert!(
+        errors(workloads)[0]
+            .starts_with("in.yaml:5: spec.sources has none of prometheus, postgres and redis")
+    );
 }

@@ -21,8 +21,13 @@ pub(crate) use input::timeout;
 /// Arguments of `plimsoll collect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without -f, Prometheus is read at PROMETHEUS_URL (http://prometheus:9090 when it is not set): web and API metrics by
-their default names over 7 days, and the pods of the namespace smart-dairy or of --namespace.
+Without -f, environment variables say what is read, each source where its own is set:
+  PROMETHEUS_URL  web and API metrics by their default names over 7 days, and the pods of the namespace smart-dairy or
+                  of --namespace; http://prometheus:9090 where no source is set
+  DB_HOST         PostgreSQL, with DB_PORT (5432), DB_NAME (smartdairy), DB_USER (admin) and DB_PASSWORD; TLS is used
+                  where the server offers it, and nothing is verified (sslMode Prefer): use -f for sslMode VerifyFull
+  REDIS_HOST      Redis, with REDIS_PORT (6379) and REDIS_PASSWORD (none is sent when it is not set), without TLS
+PostgreSQL and Redis are watched for 60 seconds, for figures of now and not of the server's lifetime.
 
 With -f, the files hold one PerformanceBaseline and the Secrets and ConfigMaps that it names. Values of Secrets are
 never printed. The addresses that a Job may not contact (loopback and others) may be contacted from here.
@@ -30,6 +35,7 @@ never printed. The addresses that a Job may not contact (loopback and others) ma
 Examples:
   plimsoll collect -f baseline.yaml -f secret.yaml
   plimsoll collect -f baseline.yaml --window 1h -o markdown > report.md
+  DB_HOST=localhost DB_PASSWORD=... REDIS_HOST=localhost plimsoll collect
   PROMETHEUS_URL=http://localhost:9090 plimsoll collect -o json > performance_baseline.json
 
 Exit codes: 0 every source was collected, 3 some source was not (the record is printed all the same), 2 bad input")]
@@ -65,8 +71,8 @@ pub(crate) fn run(
     let overrides =
         Overrides { namespace: args.namespace.as_deref(), window: args.window.as_deref(), to: args.to };
     let input = if args.filename.is_empty() {
-        let baseline = environment::baseline(variable, args.namespace.as_deref())?;
-        input::without_files(baseline, &overrides, now)?
+        let (baseline, secrets) = environment::baseline(variable, args.namespace.as_deref())?;
+        input::without_files(baseline, &secrets, &overrides, now)?
     } else {
         input::from_files(&args.filename, &overrides, now)?
     };
