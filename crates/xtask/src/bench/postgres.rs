@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn the_rate_is_read_from_what_pgbench_prints() {
         let text = "number of clients: 8\ninitial connection time = 9.5 ms\ntps = 1234.567890 (without initial connection time)\n";
-        assert_eq!(transactions_per_second(text).ok(), Some(1234.567_89));
+        assert_eq!(transactions_per_second(text).ok(), Some(1_234.567_89));
         assert!(transactions_per_second("").is_err());
     }
 }
