@@ -249,6 +249,23 @@ pub struct CacheRequest {
     pub delimiter: String,
     /// How a session's key begins; empty counts no sessions.
     pub session_prefix: String,
+    /// Part of the server's time that reading keys may take, percent, 1 to 100. No spec sets it: benchmarks do.
+    #[serde(default = "default_duty", skip_serializing_if = "is_default_duty")]
+    pub duty_percent: u8,
+}
+
+impl CacheRequest {
+    /// Part of the server's time that reading keys takes at most, percent.
+    pub const DEFAULT_DUTY_PERCENT: u8 = 20;
+}
+
+fn default_duty() -> u8 {
+    CacheRequest::DEFAULT_DUTY_PERCENT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_default_duty(duty: &u8) -> bool {
+    *duty == CacheRequest::DEFAULT_DUTY_PERCENT
 }
 
 /// One key of a Secret or a ConfigMap of the resource's own namespace.

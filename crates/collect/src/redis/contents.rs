@@ -73,7 +73,7 @@ async fn read(
     let begun = std::time::Instant::now();
     if cache.sample_keys > 0 {
         let part = if wants_sessions { whole.mul_f64(SAMPLE_PART) } else { whole };
-        let mut walk = Walk::new(client, part);
+        let mut walk = Walk::new(client, part, cache.duty_percent);
         sample(&mut walk, &databases, cache, last.info.used_memory_dataset, findings).await?;
     }
     if !wants_sessions {
@@ -84,7 +84,7 @@ async fn read(
         *found = Some(of_sample);
         return Ok(());
     }
-    let mut walk = Walk::new(client, whole.saturating_sub(begun.elapsed()));
+    let mut walk = Walk::new(client, whole.saturating_sub(begun.elapsed()), cache.duty_percent);
     *found = Some(sessions::count(&mut walk, &databases, &cache.session_prefix, findings).await?);
     Ok(())
 }

@@ -1,15 +1,13 @@
 //! How much is asked of a server at once, and how long it is left alone afterwards. Pure.
 //!
 //! A Redis server runs one command after another, so every step of ours delays everybody. A step is to take 0.3
-//! milliseconds of its time, so that one rarely takes more than a whole one; and for each step it is left alone four times
-//! as long: at most a fifth of its time is ours.
+//! milliseconds of its time, so that one rarely takes more than a whole one; and after each step it is left alone for so long
+//! that no more than a given part of its time is ours, a fifth unless a benchmark asks for more.
 
 use std::time::Duration;
 
 /// Time of the server that a step is to take.
 const TARGET: Duration = Duration::from_micros(300);
-/// The server is left alone for so many times the time that it worked for us.
-const REST: u32 = 4;
 /// Shortest rest that a timer can give.
 const LEAST_REST: Duration = Duration::from_millis(1);
 
@@ -48,15 +46,23 @@ impl Amount {
 }
 
 /// How long the server has to be left alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rest {
     owed: Duration,
+    /// Part of the server's time that may be ours, percent, 1 to 100.
+    duty: u32,
 }
 
 impl Rest {
+    /// So that we take at most so many percent of the server's time, 1 to 100.
+    pub(crate) fn of_duty(percent: u8) -> Self {
+        Self { owed: Duration::ZERO, duty: u32::from(percent.clamp(1, 100)) }
+    }
+
     /// The server worked so long for us.
     pub(crate) fn worked(&mut self, took: Duration) {
-        self.owed = self.owed.saturating_add(took.saturating_mul(REST));
+        let rest = took.saturating_mul(100 - self.duty) / self.duty;
+        self.owed = self.owed.saturating_add(rest);
     }
 
     /// How long to wait now; what is shorter than a timer can give is kept for later.
@@ -103,15 +109,19 @@ mod tests {
     }
 
     #[test]
-    fn a_fifth_of_the_time_is_ours() {
-        let (mut rest, mut rested, mut worked) = (Rest::default(), Duration::ZERO, Duration::ZERO);
-        for step in 0..1000 {
-            let took = Duration::from_micros(step % 700);
-            worked += took;
-            rest.worked(took);
-            rested += rest.take().unwrap_or_default();
+    fn no_more_than_the_given_part_of_the_time_is_ours() {
+        for percent in [1, 20, 50, 100] {
+            let (mut rest, mut rested, mut worked) = (Rest::of_duty(percent), Duration::ZERO, Duration::ZERO);
+            for step in 0..1000 {
+                let took = Duration::from_micros(step % 700);
+                worked += took;
+                rest.worked(took);
+                rested += rest.take().unwrap_or_default();
+            }
+            let part = 100.0 * worked.as_secs_f64() / (worked + rested).as_secs_f64();
+            assert!((part / f64::from(percent) - 1.0).abs() < 0.01, "{part} % and not {percent}");
         }
-        assert!(worked.as_secs_f64() / (worked + rested).as_secs_f64() <= 0.201);
-        assert_eq!(Rest::default().take(), None);
+        assert_eq!(Rest::of_duty(20).take(), None);
+        assert_eq!(Rest::of_duty(0), Rest::of_duty(1));
     }
 }

@@ -15,6 +15,9 @@ const MAX_BATCH_BYTES: usize = 12 * 1024;
 /// What the commands of one key add to its name's length, bytes.
 const BYTES_PER_COMMAND: usize = 64;
 
+/// Part of the whole run's remaining time that a walk takes at most.
+const LIMIT_PART: f64 = 0.8;
+
 /// A walk through the keys: a client, the time that is left for it, and how much is asked at once.
 pub(crate) struct Walk<'a> {
     pub(crate) client: &'a mut Client,
@@ -34,10 +37,11 @@ pub(crate) struct Step {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(client: &'a mut Client, most: Duration) -> Self {
-        let end = Instant::now() + most.min(client.limit().remaining());
+    pub(crate) fn new(client: &'a mut Client, most: Duration, duty_percent: u8) -> Self {
+        // What is asked afterwards needs its time too.
+        let end = Instant::now() + most.min(client.limit().remaining().mul_f64(LIMIT_PART));
         let (count, batch) = (Amount::of_scan(), Amount::of_batch());
-        Self { client, end, count, batch, rest: Rest::default() }
+        Self { client, end, count, batch, rest: Rest::of_duty(duty_percent) }
     }
 
     /// Whether the time for it is over.

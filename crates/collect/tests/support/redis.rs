@@ -222,6 +222,7 @@ pub fn cache() -> CacheRequest {
         max_duration_ms: 10_000,
         delimiter: ":".to_owned(),
         session_prefix: "session:".to_owned(),
+        duty_percent: CacheRequest::DEFAULT_DUTY_PERCENT,
     }
 }
 

@@ -8,17 +8,18 @@ mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use serde_json::Value;
 
 use crate::process::{cargo, root, run, show};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Reading keys of a Redis: ours, `redis-cli --memkeys`, and as fast as the server answers at all.
+    /// Reading keys of a Redis: ours, `redis-cli --memkeys`, as fast as the server answers at all, and what others feel.
     Redis(redis::RedisOptions),
     /// The rate of pgbench with a collection every so often and without one, in turns.
     Postgres(postgres::PostgresOptions),
@@ -31,38 +32,44 @@ pub(crate) fn bench(which: &Bench) -> Result<()> {
     }
 }
 
-/// The command line to measure: the one given, or the release build of this tree.
-fn binary(given: Option<&Path>) -> Result<PathBuf> {
+/// Longest that one command of a benchmark may take.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// The program to measure: the one given, or the release build of this tree, as cargo's `arguments` choose it; `file` is
+/// where the build leaves it.
+fn binary(given: Option<&Path>, arguments: &[&str], file: &str) -> Result<PathBuf> {
     if let Some(path) = given {
-        return Ok(path.to_owned());
+        return path.canonicalize().with_context(|| format!("--binary: there is no {}", path.display()));
     }
     let lock = plimsoll_cluster::build_lock()?;
-    run(cargo().args(["build", "--locked", "--release", "--package", "plimsoll-cli", "--bin", "plimsoll"]))?;
+    run(cargo().args(["build", "--locked", "--release"]).args(arguments))?;
     drop(lock);
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release/plimsoll"))
+    Ok(target.join("release").join(file))
 }
 
-/// One collection by a process of its own; the record that it printed.
-fn collect(binary: &Path, manifest: &Path) -> Result<Value> {
-    let mut command = Command::new(binary);
-    command.args(["collect", "-o", "json", "-f"]).arg(manifest).stdin(Stdio::null());
-    let output = command.output().with_context(|| format!("start {}", show(&command)))?;
-    let record: Value = serde_json::from_slice(&output.stdout).with_context(|| {
-        format!("`{}` printed no record: {}", show(&command), String::from_utf8_lossy(&output.stderr).trim())
-    })?;
-    ensure!(output.status.success(), "`{}` read too little: {}", show(&command), record["sources"]);
-    Ok(record)
-}
-
-/// Runs a command and returns what it printed; fails where it fails.
+/// Runs a command and returns what it printed; fails where it fails or takes longer than [`LIMIT`].
 fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("start {shown}"))?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {shown}"))?;
+    let id = child.id();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = receiver.recv_timeout(LIMIT) else {
+        Command::new("kill").args(["-KILL", &id.to_string()]).status().context("start kill")?;
+        bail!("`{shown}` took longer than {} s; measure less, or on a quieter machine", LIMIT.as_secs());
+    };
+    let output = output.with_context(|| format!("wait for {shown}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        return Ok(text);
     }
-    bail!("`{shown}` failed with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())
+    bail!("`{shown}` failed with {}: {}{text}", output.status, String::from_utf8_lossy(&output.stderr))
 }
 
 /// The middle of some numbers, the mean of the middle two where there is none; NaN of none.

@@ -88,6 +88,7 @@ pub(super) fn cache(spec: &CacheSpec, errors: &mut Errors) -> CacheRequest {
         ),
         delimiter: keyspace.delimiter,
         session_prefix: spec.session_prefix.clone(),
+        duty_percent: CacheRequest::DEFAULT_DUTY_PERCENT,
     }
 }
 
