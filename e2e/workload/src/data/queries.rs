@@ -36,8 +36,11 @@ const USER: &str = "SELECT row_to_json(u)::text FROM (SELECT id, code, name, col
     repeat('x', 400) AS settings FROM dairy_farmer WHERE code = 'F' || lpad($1::int::text, 5, '0')) u";
 const FARMER: &str = "SELECT row_to_json(f)::text FROM (SELECT id, code, name, collection_center_id, joined \
     FROM dairy_farmer WHERE id = $1::int) f";
-const CENTERS: &str = "SELECT json_agg(c)::text FROM (SELECT collection_center_id, count(*) AS farmers \
+const MENU: &str = "SELECT json_agg(c)::text FROM (SELECT collection_center_id, count(*) AS farmers \
     FROM dairy_farmer WHERE active GROUP BY collection_center_id ORDER BY collection_center_id) c";
+const CENTERS: &str = "SELECT json_agg(c)::text FROM (SELECT collection_center_id, count(*) AS collections, \
+    sum(quantity) AS quantity, avg(fat) AS fat, avg(snf) AS snf, sum(amount) AS amount FROM dairy_collection \
+    WHERE date = current_date - $1::int GROUP BY collection_center_id) c";
 const PRODUCTS: &str = "SELECT json_agg(p)::text FROM (SELECT product_id, min(name) AS name, sum(quantity) AS sold \
     FROM account_move_line GROUP BY product_id ORDER BY sold DESC LIMIT 40) p";
 const PRICES: &str = "SELECT json_agg(p)::text FROM (SELECT product_id, max(price_unit) AS price \
@@ -88,7 +91,7 @@ pub fn ask(name: &str, choice: u64, view: bool) -> Ask {
     match name {
         "session" => ask(USER, &[user], kept(session(), 1_800)),
         "user" => ask(USER, &[user], Some(Kept { key: session(), seconds: 1_800, renew: true })),
-        "menu" => ask(CENTERS, &[], kept("cache:menu".to_owned(), 300)),
+        "menu" => ask(MENU, &[], kept("cache:menu".to_owned(), 300)),
         "products" => ask(PRODUCTS, &[], kept("cache:products".to_owned(), 60)),
         "prices" => ask(PRICES, &[], kept("cache:prices".to_owned(), 30)),
         "orders" => ask(ORDERS, &[farmer], kept(format!("cache:orders:{farmer}"), 60)),
@@ -99,7 +102,7 @@ pub fn ask(name: &str, choice: u64, view: bool) -> Ask {
             let sql = if view { DAILY_SUMMARY_VIEW } else { DAILY_SUMMARY };
             ask(sql, &[day], kept(format!("cache:daily-summary:{day}"), 60))
         }
-        _ => ask(CENTERS, &[], kept("cache:centers".to_owned(), 300)),
+        _ => ask(CENTERS, &[day], kept(format!("cache:centers:{day}"), 60)),
     }
 }
 

@@ -155,7 +155,18 @@ impl Servers {
         let (of_postgres, of_redis) = (servers.at("postgres.log"), servers.at("redis.log"));
         wait_for(servers.postgres_port, &mut servers.postgres, &of_postgres);
         wait_for(servers.redis_port, &mut servers.redis, &of_redis);
+        servers.wait_until_postgres_answers();
         Some(servers)
+    }
+
+    /// It listens before it lets anybody in.
+    fn wait_until_postgres_answers(&self) {
+        let begun = Instant::now();
+        let mut ask = Command::new(self.postgres_bin.join("pg_isready"));
+        ask.arg("--host").arg(self.folder.path()).args(["--port", &self.postgres_port.to_string()]);
+        while !run(&mut ask).0 {
+            assert!(begun.elapsed() < DEADLINE, "PostgreSQL lets nobody in");
+        }
     }
 
     fn at(&self, name: &str) -> PathBuf {
