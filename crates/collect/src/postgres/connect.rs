@@ -172,7 +172,7 @@ impl Route {
         let addresses = resolve(host, *port, &self.policy).await.map_err(|error| {
             let message = match error {
                 ResolveError::Unknown { host, .. } => {
-                    format!("the name {host} cannot be resolved; check sources.postgres.host and the namespace's DNS")
+                    format!("the name {host} cannot be resolved; check the host in the spec or the URI, and the namespace's DNS")
                 }
                 ResolveError::Forbidden(forbidden) => forbidden.to_string(),
             };
@@ -208,5 +208,31 @@ struct Unopened {
 impl From<Failure> for Unopened {
     fn from(failure: Failure) -> Self {
         Self { failure, is_options: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::address::parse_uri;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_contacts_no_loopback_address_however_it_is_written() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let limit = TimeLimit::at(Instant::now() + Duration::from_secs(10));
+        for host in
+            ["127.0.0.1", "0x7f.1", "2130706433", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"]
+        {
+            let address = parse_uri(&format!("postgres://a:b@{host}:{port}/c")).unwrap();
+            let route = Route { address, tls: None, policy: AddressPolicy::job(&[]).unwrap() };
+            let failure = route.open(&limit).await.err().unwrap();
+            assert_eq!(failure.reason, SourceReason::Unreachable, "{host}: {failure}");
+            assert!(failure.message.contains("may not contact"), "{host}: {failure}");
+        }
+        let contacted = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+        assert!(contacted.is_err(), "nobody came");
     }
 }

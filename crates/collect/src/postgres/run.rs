@@ -76,9 +76,10 @@ pub(crate) async fn sections(
     };
     progress.step(7, STEPS, "database statements");
     cache_hits(&first, second.as_ref(), &mut analysis, &mut bases);
-    let seen = Seen { facts: &facts, extension: extension.as_ref(), first: &first, second: second.as_ref() };
-    let statements = seen.statements(session, request, (&mut metrics, &mut analysis, &mut bases)).await;
-    record.counters = seen.counters(statements, counters);
+    let readings =
+        Readings { facts: &facts, extension: extension.as_ref(), first: &first, second: second.as_ref() };
+    let statements = readings.statements(session, request, (&mut metrics, &mut analysis, &mut bases)).await;
+    record.counters = readings.counters(statements, counters);
     record.database_metrics = Some(metrics).filter(|found| *found != DatabaseMetrics::default());
     record.database_analysis = Some(analysis);
     record.basis.append(&mut bases.found);
@@ -201,15 +202,15 @@ fn ratio(hit: u64, read: u64) -> Option<f64> {
     (all > 0.0).then(|| hit as f64 / all)
 }
 
-/// What the run has seen when its snapshots are over.
-struct Seen<'a> {
+/// What the run has read when its snapshots are over.
+struct Readings<'a> {
     facts: &'a Facts,
     extension: Option<&'a Extension>,
     first: &'a Counted,
     second: Option<&'a Counted>,
 }
 
-impl Seen<'_> {
+impl Readings<'_> {
     /// The latest snapshot of statements.
     fn latest(&self) -> Option<&Snapshot> {
         self.second.and_then(|counted| counted.statements.as_ref()).or(self.first.statements.as_ref())

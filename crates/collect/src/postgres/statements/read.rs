@@ -200,3 +200,24 @@ pub(crate) async fn texts(
     }
     Some(texts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_those_of_the_extension_and_not_of_the_server() {
+        let with = |columns: &str| Extension {
+            function: String::new(),
+            info: None,
+            columns: columns.split(',').map(str::to_owned).collect(),
+        };
+        // 1.8 (PostgreSQL 13) and newer, and 1.7, which stays where nobody updated the extension.
+        let new = with("dbid,queryid,calls,total_exec_time,mean_exec_time,stddev_exec_time,rows");
+        let old = with("dbid,queryid,calls,total_time,mean_time,stddev_time,rows");
+        for kind in ["total", "mean", "stddev"] {
+            assert_eq!(new.time_column(kind), format!("{kind}_exec_time"));
+            assert_eq!(old.time_column(kind), format!("{kind}_time"));
+        }
+    }
+}

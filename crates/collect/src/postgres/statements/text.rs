@@ -7,7 +7,7 @@
 /// Most characters of a text in a record.
 pub(crate) const MAX_SHOWN: usize = 200;
 /// Characters that are asked of the server: comments and blanks are taken out of these.
-pub(crate) const MAX_READ: usize = 500;
+pub(crate) const MAX_READ: usize = 1000;
 
 /// First words of the statements whose constants the server replaces.
 const NORMALISED: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE"];
