@@ -3,6 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// Name in a reference that a spec must have beside the one that it is an example of.
+pub const OWN: &str = "own";
+
 /// A spec that holds one reference, with lists on the way filled.
 #[derive(Debug, Clone)]
 pub struct Example {
@@ -53,14 +56,18 @@ fn find(schema: &Value, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         path.push(Step::Field(name.clone()));
-        let lower = name.to_lowercase();
-        if lower.contains("secret") || lower.contains("configmap") {
+        if is_reference(name) {
             found.push(path.clone());
         } else {
             find(field, path, found);
         }
         path.pop();
     }
+}
+
+fn is_reference(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    lower.contains("secret") || lower.contains("configmap")
 }
 
 fn example(schema: &Value, path: &[Step], entries: usize) -> Example {
@@ -77,8 +84,24 @@ fn example(schema: &Value, path: &[Step], entries: usize) -> Example {
         }
     }
     let mut names = Vec::new();
-    let spec = build(schema, path, entries, "", &mut names);
+    let mut spec = build(schema, path, entries, "", &mut names);
+    beside(&mut spec);
     Example { path: text, is_config_map, spec, names }
+}
+
+/// Adds what rules of the schema ask for beside a source, and no schema requires.
+fn beside(spec: &mut Value) {
+    let has = |spec: &Value, pointer: &str| spec.pointer(pointer).is_some();
+    if has(spec, "/sources/postgres") {
+        spec["database"] = json!({});
+    }
+    if has(spec, "/sources/redis") {
+        spec["cache"] = json!({});
+        spec["sources"]["redis"]["host"] = json!("redis");
+    }
+    if has(spec, "/sources/redis/sentinel") {
+        spec["sources"]["redis"]["topology"] = json!("Sentinel");
+    }
 }
 
 /// A value of `schema` that holds the rest of the path.
@@ -132,7 +155,13 @@ fn plain(name: &str, schema: &Value, next: &str) -> Value {
         return named.unwrap_or(&values[0]).clone();
     }
     match schema["type"].as_str() {
-        Some("object") => Value::Object(required(schema, "")),
+        Some("object") => {
+            let mut object = required(schema, "");
+            if is_reference(name) {
+                object.insert("name".to_owned(), json!(OWN));
+            }
+            Value::Object(object)
+        }
         Some("array") => json!([]),
         Some("boolean") => json!(false),
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),

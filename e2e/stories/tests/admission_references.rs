@@ -12,13 +12,11 @@ use plimsoll_api::RUN_ANNOTATION;
 use plimsoll_cluster::apiserver::ApiVersion;
 use plimsoll_stories::access::{Identity, as_identity};
 use plimsoll_stories::bare::{Bare, FARM, POLICY_DEADLINE, REFERENCES, refusal};
-use plimsoll_stories::references::{Example, examples};
+use plimsoll_stories::references::{Example, OWN, examples};
 use plimsoll_stories::value::join;
 use plimsoll_stories::wait::until;
 use serde_json::{Value, json};
 
-/// What the tenant may get.
-const OWN: &str = "own";
 /// What the tenant may not get.
 const FOREIGN: &str = "foreign";
 
@@ -34,7 +32,7 @@ async fn a_tenant_uses_only_what_the_tenant_may_read_on_1_36() -> Result<()> {
 
 async fn story(version: ApiVersion) -> Result<()> {
     let bare = Bare::start(version).await?;
-    let tenant = tenant(&bare, "tenant", &["own"]).await?;
+    let tenant = tenant(&bare, "tenant", &[OWN]).await?;
     let mut tried = 0;
     for crd in plimsoll_api::all_crds() {
         let kind = Kind::read(&bare.admin, &crd.metadata.name.context("a CRD has a name")?).await?;
@@ -167,8 +165,8 @@ async fn as_many_names_as_fit(kind: &Kind, admin: &Client, tenant: &Client) -> R
     let mut fullest: Option<Example> = None;
     for example in examples(&kind.spec, usize::MAX) {
         let joined = match fullest.clone() {
-            None => Some(example.clone()),
-            Some(mut joined) => join(&mut joined.spec, &example.spec).then(|| {
+            None => Some(Example { spec: example.with(&[OWN]), ..example.clone() }),
+            Some(mut joined) => join(&mut joined.spec, &example.with(&[OWN])).then(|| {
                 joined.names.extend(example.names.clone());
                 joined
             }),
@@ -185,7 +183,7 @@ async fn as_many_names_as_fit(kind: &Kind, admin: &Client, tenant: &Client) -> R
     }
     let fullest = fullest.context("some example is valid")?;
     let number = fullest.names.len();
-    ensure!(number >= 18, "only {number} names fit: {:?}", fullest.names);
+    ensure!(number >= 23, "only {number} names fit: {:?}", fullest.names);
     let said = kind.dry_run(tenant, &fullest.with(&[OWN])).await?;
     ensure!(said.is_none(), "{number} own names were refused: {said:?}");
     let said = kind.dry_run(tenant, &fullest.with(&[FOREIGN])).await?;

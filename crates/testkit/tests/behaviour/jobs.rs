@@ -24,7 +24,8 @@ fn request() -> BaselineRequest {
     });
     object(json!({
         "schema": plimsoll_analysis::request::SCHEMA, "name": "dairy", "namespace": NAMESPACE, "uid": "u-1",
-        "run": "dairy-1", "run_key": "sha256:1", "window_seconds": 300, "web": matchers,
+        "run": "dairy-1", "run_key": "sha256:1", "window_seconds": 300,
+        "prometheus": {"url": "http://prometheus:9090"}, "web": matchers,
     }))
 }
 

@@ -38,6 +38,15 @@ pub(crate) fn full() -> [Value; 3] {
             "auth": {"type": "Bearer", "bearer": {"secretKeyRef": key}},
             "headers": [{"name": "X-Scope-OrgID", "value": "dairy"}],
         },
+        "postgres": {
+            "host": "postgres", "port": 5433, "database": "herd", "credentials": {"secretRef": {"name": "pg"}},
+            "sslMode": "VerifyCA", "tls": {"ca": {"configMapKeyRef": key}, "serverName": "pg.example"},
+        },
+        "redis": {
+            "host": "sentinels", "port": 26379, "credentials": {"secretRef": {"name": "cache"}},
+            "tls": {"ca": {"configMapKeyRef": key}, "serverName": "redis.example"}, "topology": "Sentinel",
+            "sentinel": {"masterName": "cows", "credentials": {"secretRef": {"name": "sentinels"}}},
+        },
         "workloads": {"selector": {
             "matchLabels": {"app.kubernetes.io/part-of": "smart-dairy"},
             "matchExpressions": [{"key": "tier", "operator": "In", "values": ["web"]}],
@@ -50,8 +59,16 @@ pub(crate) fn full() -> [Value; 3] {
     let mut api = names.clone();
     api["endpointLabel"] = json!("route");
     api["top"] = json!(5);
+    let database = json!({
+        "topTables": 5, "topQueries": 6, "slowQueryThreshold": "1s500ms", "latencyHistogram": "query_seconds",
+        "matchers": "db=\"herd\"", "statements": [{"queryId": "-7", "label": "Daily summary"}],
+    });
+    let cache = json!({
+        "keyspace": {"sampleKeys": 100, "maxDuration": "5s", "delimiter": "/"}, "sessionPrefix": "sess/",
+    });
+    // No time for a second look: the least deadline has none.
     let one = object(&json!({
-        "window": "1d", "schedule": "0 2 * * 1", "timeZone": "Asia/Dhaka", "suspend": true, "historyLimit": 2,
+        "window": "1d", "sampleDuration": "0s", "database": database, "cache": cache, "schedule": "0 2 * * 1", "timeZone": "Asia/Dhaka", "suspend": true, "historyLimit": 2,
         "activeDeadlineSeconds": 300, "ttlSecondsAfterFinished": 60, "sources": sources, "web": names, "api": api,
         "metrics": [{"name": "busy", "query": "avg(busy)", "unit": "Ratio"}],
     }));
@@ -67,7 +84,14 @@ pub(crate) fn full() -> [Value; 3] {
             ("/sources/prometheus/headers/0", json!({"name": "X-Key", "valueFrom": {"secretKeyRef": key}})),
         ],
     );
-    let third = with(other.clone(), &[("/sources/prometheus/tls/ca", json!({"secretKeyRef": key}))]);
+    let third = with(
+        other.clone(),
+        &[
+            ("/sources/prometheus/tls/ca", json!({"secretKeyRef": key})),
+            ("/sources/postgres/tls/ca", json!({"secretKeyRef": key})),
+            ("/sources/redis/tls/ca", json!({"secretKeyRef": key})),
+        ],
+    );
     [one, other, third]
 }
 
@@ -82,7 +106,10 @@ pub(crate) fn full_status(metadata: &Value) -> Value {
             "type": "Ready", "status": "True", "reason": "Recorded", "message": "It is.", "observedGeneration": 1,
             "lastTransitionTime": time,
         }],
-        "summary": {"pageP95": "412ms", "apiP95": "96ms", "requests": "20/s", "errors": "0%", "coverage": "99%"},
+        "summary": {
+            "pageP95": "412ms", "apiP95": "96ms", "dbP95": "60-240ms", "cacheHit": "94.2%", "requests": "20/s",
+            "errors": "0%", "coverage": "99%",
+        },
         "lastRunTime": time, "nextRunTime": time, "lastSlot": time, "lastRequestHandled": "a",
         "currentRun": {
             "name": "dairy-1", "key": "sha256:a", "trigger": "spec/1", "specHash": "v1:a", "startedAt": time,
@@ -92,7 +119,9 @@ pub(crate) fn full_status(metadata: &Value) -> Value {
             "name": "dairy-0", "key": "sha256:b", "specHash": "v1:b", "finishedAt": time, "complete": true,
             "recordSha256": "b", "reason": "NoData", "message": "Nothing.",
         },
-        "history": [{"name": "dairy-0", "finishedAt": time, "complete": true, "recordSha256": "b"}],
+        "history": [{
+            "name": "dairy-0", "finishedAt": time, "complete": true, "recordSha256": "b", "specHash": "v1:b",
+        }],
         "sources": [{
             "name": "prometheus", "state": "Failed", "reason": "NoData", "message": "Nothing.", "durationMs": 1,
         }],

@@ -28,6 +28,103 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(headers());
     cases.extend(names());
     cases.extend(shapes());
+    cases.extend(servers());
+    cases.extend(labels());
+    cases
+}
+
+/// Fields of PostgreSQL and Redis that are text or numbers to a schema.
+fn servers() -> Vec<Case> {
+    let base = || {
+        least_with(&[
+            (
+                "/sources/postgres",
+                json!({"host": "pg", "database": "herd", "credentials": {"secretRef": {"name": "a"}}}),
+            ),
+            ("/sources/redis", json!({"host": "redis"})),
+            ("/database", json!({})),
+            ("/cache", json!({"keyspace": {}})),
+        ])
+    };
+    let mut cases = Vec::new();
+    let mut table = |field: &str, expected: &Expected, values: &[&str]| {
+        for value in values {
+            let object = with(base(), &[(field, json!(value))]);
+            cases.push(Case::new(format!("{field} {value:?}"), &object, expected.clone()));
+        }
+    };
+    for field in ["/sources/postgres/host", "/sources/redis/host"] {
+        table(
+            field,
+            &Expected::Accepted,
+            &["a", "pg.herd.svc.cluster.local.", "10.0.0.7", "2001:db8::7", "a_b"],
+        );
+        table(field, &Expected::Meaningless, &["abc:5432", "10.0.0.7:1", ":::", "1:2"]);
+        table(
+            field,
+            &Expected::Refused,
+            &[
+                "",
+                "pg:5432",
+                "http://pg",
+                "user@pg",
+                "pg/herd",
+                "[::1]",
+                "-a",
+                "a b",
+                "a\n",
+                "\u{430}",
+                "/tmp",
+                "a,b",
+                "fe80::1%eth0",
+            ],
+        );
+    }
+    table("/sampleDuration", &Expected::Accepted, &["0s", "1s", "60s", "1m", "5m30s", "9m"]);
+    table("/sampleDuration", &Expected::Meaningless, &["9m1s", "10m1s", "11m", "999m"]);
+    table("/sampleDuration", &Expected::Refused, &["", "0", "1h", "500ms", "-1s", "1.5s", "60", "1s1m"]);
+    let threshold = "/database/slowQueryThreshold";
+    table(threshold, &Expected::Accepted, &["0s", "1ms", "100ms", "1s500ms", "1h"]);
+    table(threshold, &Expected::Meaningless, &["1h1ms", "61m", "99999999999999999999999ms"]);
+    table(threshold, &Expected::Refused, &["", "100", "1us", "0.1s", "1d", "ms"]);
+    let limit = "/cache/keyspace/maxDuration";
+    table(limit, &Expected::Accepted, &["100ms", "10s", "5m"]);
+    table(limit, &Expected::Meaningless, &["0s", "99ms", "5m1s"]);
+    table(limit, &Expected::Refused, &["", "10", "1h", "-1s"]);
+    for (id, expected) in [
+        ("0", Expected::Accepted),
+        ("9223372036854775807", Expected::Accepted),
+        ("-9223372036854775808", Expected::Accepted),
+        ("9223372036854775808", Expected::Meaningless),
+        ("-9223372036854775809", Expected::Meaningless),
+        ("-0", Expected::Refused),
+        ("007", Expected::Refused),
+        ("+1", Expected::Refused),
+        ("1.0", Expected::Refused),
+        ("0x7", Expected::Refused),
+        ("\u{667}", Expected::Refused),
+        ("1\n", Expected::Refused),
+        ("", Expected::Refused),
+    ] {
+        let object = with(base(), &[("/database/statements", json!([{"queryId": id, "label": "a"}]))]);
+        cases.push(Case::new(format!("statement {id:?}"), &object, expected));
+    }
+    let number = with(base(), &[("/database/statements", json!([{"queryId": 7, "label": "a"}]))]);
+    cases.push(Case::new("a statement's number without quotes", &number, Expected::Refused));
+    cases
+}
+
+/// Names of labels: the schema checks those of conditions by their pattern, and those of a map not at all.
+fn labels() -> Vec<Case> {
+    let of = |selector: Value| least_with(&[("/sources/workloads", json!({"selector": selector}))]);
+    let mut cases = Vec::new();
+    let long = format!("{}/a", ["a".repeat(60).as_str(); 5].join("."));
+    for name in ["", "a b", "a/b/c", "-a", "A.example/a", "a=b", "\u{e4}", "a\n", long.as_str()] {
+        let object = of(json!({"matchLabels": {name: "a"}}));
+        cases.push(Case::new(format!("label named {name:?}"), &object, Expected::Meaningless));
+    }
+    let key = of(json!({"matchExpressions": [{"key": long, "operator": "Exists"}]}));
+    cases.push(Case::new("a prefix of 304 characters", &key, Expected::Meaningless));
     cases
 }
 
@@ -163,6 +260,15 @@ fn matchers() -> Vec<Case> {
         };
         good.iter().for_each(|text| add(text, Expected::Accepted));
         bad.iter().for_each(|text| add(text, Expected::Meaningless));
+    }
+    for (text, expected) in good
+        .iter()
+        .map(|text| (text, Expected::Accepted))
+        .chain(bad.iter().map(|text| (text, Expected::Meaningless)))
+    {
+        let database = json!({"latencyHistogram": "h", "matchers": text});
+        let object = least_with(&[("/database", database)]);
+        cases.push(Case::new(format!("/database/matchers {text:?}"), &object, expected));
     }
     let all = least_with(&[("/web/matchers", json!("")), ("/api/matchers", json!(""))]);
     cases.push(Case::new("no matchers", &all, Expected::Accepted));

@@ -226,7 +226,11 @@ impl Cases<'_> {
         let of = |length: usize| {
             let entry = |index: usize| {
                 let mut entry = first.clone();
-                keys.iter().filter_map(Value::as_str).for_each(|key| entry[key] = json!(format!("x{index}")));
+                for key in keys.iter().filter_map(Value::as_str) {
+                    // The number of a statement is one.
+                    let text = if key == "queryId" { index.to_string() } else { format!("x{index}") };
+                    entry[key] = json!(text);
+                }
                 entry
             };
             Value::Array((0..length).map(entry).collect())

@@ -21,7 +21,16 @@ impl Wrong {
 /// Defaults, unknown fields and the two halves of an object.
 pub(crate) async fn stored(server: &Server) -> Result<Vec<String>> {
     let mut wrong = Wrong::default();
-    let mut object = least_with(&[("/web", json!({})), ("/api", json!({})), ("/unknownField", json!(1))]);
+    let postgres = json!({"credentials": {"secretRef": {"name": "pg"}}});
+    let mut object = least_with(&[
+        ("/web", json!({})),
+        ("/api", json!({})),
+        ("/sources/postgres", postgres),
+        ("/sources/redis", json!({"host": "redis"})),
+        ("/database", json!({})),
+        ("/cache", json!({"keyspace": {}})),
+        ("/unknownField", json!(1)),
+    ]);
     object["metadata"]["name"] = json!("stored");
     object["status"] = json!({"observedGeneration": 7});
     let ask = |validation: &str| {
@@ -58,11 +67,21 @@ pub(crate) async fn stored(server: &Server) -> Result<Vec<String>> {
     Ok(wrong.0)
 }
 
-/// The spec of `web: {}` and `api: {}` as the server completes it: the seed's names.
+/// The spec of `web: {}`, `api: {}`, `database: {}` and `cache: {keyspace: {}}` as the server completes it: the seed's names.
 fn with_the_seeds_names() -> Value {
     json!({
-        "sources": {"prometheus": {"url": "https://prom:9090"}},
+        "sources": {
+            "prometheus": {"url": "https://prom:9090"},
+            "postgres": {"port": 5432, "sslMode": "VerifyFull", "credentials": {"secretRef": {"name": "pg"}}},
+            "redis": {"host": "redis", "port": 6379, "topology": "Standalone"},
+        },
+        "database": {"topTables": 10, "topQueries": 10, "slowQueryThreshold": "100ms", "matchers": ""},
+        "cache": {
+            "keyspace": {"sampleKeys": 1000, "maxDuration": "10s", "delimiter": ":"},
+            "sessionPrefix": "session:",
+        },
         "window": "7d",
+        "sampleDuration": "60s",
         "historyLimit": 3,
         "activeDeadlineSeconds": 600,
         "ttlSecondsAfterFinished": 600,
@@ -134,6 +153,8 @@ pub(crate) async fn shown(server: &Server) -> Result<Vec<String>> {
         ["Ready", "string", 0],
         ["Page-P95", "string", 0],
         ["API-P95", "string", 0],
+        ["DB-P95", "string", 0],
+        ["Cache-Hit", "string", 0],
         ["Last-Run", "date", 0],
         ["Age", "date", 0],
         ["Reason", "string", 1],
@@ -151,10 +172,10 @@ pub(crate) async fn shown(server: &Server) -> Result<Vec<String>> {
         // A category takes no names.
         let printed = if name == "plimsoll" { server.kubectl(&["get", name, &cache])? } else { printed? };
         let lines: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
-        let header = ["NAME", "READY", "PAGE-P95", "API-P95", "LAST-RUN", "AGE"];
+        let header = ["NAME", "READY", "PAGE-P95", "API-P95", "DB-P95", "CACHE-HIT", "LAST-RUN", "AGE"];
         let row = lines.iter().find(|line| line.first().is_some_and(|first| first.ends_with("stored")));
         let is_right = lines.first().is_some_and(|first| first == &header)
-            && row.is_some_and(|row| row[1..4] == ["True", "412ms", "96ms"]);
+            && row.is_some_and(|row| row[1..6] == ["True", "412ms", "96ms", "60-240ms", "94.2%"]);
         if !is_right {
             wrong.0.push(format!("kubectl get {name}: {printed}"));
         }

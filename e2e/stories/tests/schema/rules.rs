@@ -1,5 +1,7 @@
 //! Every CEL rule: an object that it accepts and one that it refuses, with the rule's own words.
 
+mod sources;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
@@ -42,12 +44,13 @@ fn messages(schema: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-type Rule = (&'static str, Vec<Value>, Vec<Value>);
+pub(crate) type Rule = (&'static str, Vec<Value>, Vec<Value>);
 
 fn table() -> Vec<Rule> {
     let mut table = of_the_spec();
     table.extend(of_prometheus());
     table.extend(of_headers());
+    table.extend(sources::table());
     table
 }
 

@@ -45,7 +45,8 @@ pub(crate) fn nasty() -> Vec<(&'static str, String)> {
 
 /// Whether length, pattern and enum of a schema allow a text.
 pub(crate) fn is_allowed(schema: &Value, text: &str) -> bool {
-    let length = text.chars().count() as u64;
+    // The server counts one replacement character in its place.
+    let length = if text == SURROGATE { 1 } else { text.chars().count() as u64 };
     schema["minLength"].as_u64().is_none_or(|least| length >= least)
         && schema["maxLength"].as_u64().is_none_or(|most| length <= most)
         && schema["pattern"]
@@ -60,7 +61,16 @@ pub(crate) fn of_length(name: &str, schema: &Value, length: usize) -> Option<Str
         "url" => vec![format!("http://{}", "a".repeat(length.saturating_sub(7)))],
         // A label's name has at most 63 characters, a prefix may be longer.
         "key" if length > 253 => vec![format!("{}/{}", "a".repeat(length - 64), "a".repeat(63))],
-        _ => vec!["a".repeat(length), format!("{}d", "1".repeat(length.saturating_sub(1)))],
+        _ => {
+            let ones = "1".repeat(length.saturating_sub(1));
+            vec![
+                "a".repeat(length),
+                format!("{ones}d"),
+                format!("{ones}s"),
+                format!("{ones}1"),
+                format!("-{ones}"),
+            ]
+        }
     };
     let pattern = schema["pattern"].as_str().map(|pattern| Regex::new(pattern).expect("a pattern of ours"));
     candidates.into_iter().find(|text| {
