@@ -106,6 +106,11 @@ impl Pool {
         .await
     }
 
+    /// Whether no optimisations have been applied to this database yet.
+    pub(super) async fn is_new(&self) -> Result<bool, DataError> {
+        self.query("SELECT to_regclass('workload_state')::text", &[]).await.map(|(name, _)| name.is_empty())
+    }
+
     /// Whether the materialised view is there, whoever made it.
     pub(super) async fn has_view(&self) -> Result<bool, DataError> {
         let sql = "SELECT to_regclass('mv_daily_collection_summary')::text";

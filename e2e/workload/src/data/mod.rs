@@ -123,6 +123,10 @@ impl Data {
     }
 
     async fn look(&self, owner: bool) -> Result<(), DataError> {
+        // A new pod of the database begins with empty hands.
+        if owner && self.pool.is_new().await? {
+            self.pool.apply(self.optimizations).await?;
+        }
         let view = self.pool.has_view().await?;
         self.view.store(view, Ordering::Relaxed);
         if owner && view {
