@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use plimsoll_analysis::record::{Cost, SourceReason};
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, Value};
@@ -109,15 +110,36 @@ impl Client {
 
     /// Sends commands at once; one reply each, in their order. A failure is one of the connection.
     pub(crate) async fn send(&mut self, commands: &[Command<'_>]) -> Result<Vec<Reply>, Failure> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipeline.add_command(command.encode());
-        }
-        self.spent.commands += commands.len() as u64;
+        self.send_all(&[commands]).await
+    }
+
+    /// Sends pipelines one behind the other, without waiting for the answers to one before the next is sent: the server
+    /// works on one while another is packed or its answers are read. One reply to each command, in their order.
+    pub(crate) async fn send_all<'c>(
+        &mut self,
+        pipelines: &[impl AsRef<[Command<'c>]>],
+    ) -> Result<Vec<Reply>, Failure> {
+        let commands = pipelines.iter().map(|commands| commands.as_ref().len()).sum::<usize>();
+        self.spent.commands += commands as u64;
         self.watch.begin();
-        let answered = self.connection.req_packed_commands(&pipeline, 0, commands.len());
-        let answered = self.limit.within(EXCHANGE, answered).await;
-        let what = commands.first().map_or("", Command::name);
+        let exchanges = pipelines.iter().enumerate().map(|(place, commands)| {
+            let mut connection = self.connection.clone();
+            async move {
+                // The connection's task sends what is packed before the next one is.
+                for _ in 0..place {
+                    tokio::task::yield_now().await;
+                }
+                let commands = commands.as_ref();
+                let mut pipeline = Pipeline::with_capacity(commands.len());
+                for command in commands {
+                    pipeline.add_command(command.encode());
+                }
+                connection.req_packed_commands(&pipeline, 0, commands.len()).await
+            }
+        });
+        let answered = self.limit.within(EXCHANGE, try_join_all(exchanges)).await;
+        let first = pipelines.first().and_then(|commands| commands.as_ref().first());
+        let what = first.map_or("", Command::name);
         let values = match answered {
             Err(late) => {
                 let message = format!(
@@ -127,28 +149,28 @@ impl Client {
                 return Err(Failure::of_source(SourceReason::Timeout, message));
             }
             Ok(Err(error)) => return Err(self.broken(&error, what)),
-            Ok(Ok(values)) => values,
+            Ok(Ok(values)) => values.concat(),
         };
-        self.account();
-        if values.len() != commands.len() {
+        self.account(pipelines.len());
+        if values.len() != commands {
             let message = format!("{} gave another number of answers than questions", self.shown);
             return Err(Failure::of_source(SourceReason::BadAnswer, message));
         }
         Ok(values.into_iter().map(reply).collect())
     }
 
-    /// An upper bound of the time that the server spent on the last exchange: what it took until the first byte came
-    /// back, less the shortest that any exchange took.
+    /// An upper bound of the time that the server spent on the last pipeline, the first of those sent at once: what it
+    /// took until the first byte came back, less the shortest that any exchange took.
     pub(crate) fn server_time(&self) -> Duration {
         let waited = self.watch.waited().unwrap_or_default();
         waited.saturating_sub(self.way.unwrap_or_default())
     }
 
-    fn account(&mut self) {
+    fn account(&mut self, pipelines: usize) {
         if let Some(waited) = self.watch.waited() {
             self.way = Some(self.way.map_or(waited, |way| way.min(waited)));
         }
-        self.spent.server += self.server_time();
+        self.spent.server += self.server_time().saturating_mul(u32::try_from(pipelines).unwrap_or(u32::MAX));
     }
 
     /// A connection that broke, by what was seen on it.

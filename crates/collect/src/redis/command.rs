@@ -54,6 +54,15 @@ impl Command<'_> {
         }
     }
 
+    /// Most bytes of a command about a key as it is sent: its words, and a length of ten digits.
+    pub(crate) fn most_bytes(&self) -> usize {
+        match self {
+            Self::MemoryUsage { key, .. } => key.len() + 72,
+            Self::Type(key) | Self::TimeToLive(key) => key.len() + 32,
+            _ => 64,
+        }
+    }
+
     /// The command as it is sent.
     pub(crate) fn encode(&self) -> Cmd {
         let mut command = match self {
@@ -91,6 +100,21 @@ impl Command<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_about_a_key_is_no_longer_than_is_said() {
+        let long = vec![b'x'; 100_000];
+        for key in [&b""[..], b"k", &long] {
+            for command in [
+                Command::MemoryUsage { key, samples: u32::MAX },
+                Command::Type(key),
+                Command::TimeToLive(key),
+            ] {
+                let length = command.encode().get_packed_command().len();
+                assert!((length..length + 24).contains(&command.most_bytes()), "{length}");
+            }
+        }
+    }
 
     #[test]
     fn arguments_are_length_prefixed_whatever_they_hold() {

@@ -59,6 +59,11 @@ impl Rest {
         Self { owed: Duration::ZERO, duty: u32::from(percent.clamp(1, 100)) }
     }
 
+    /// Whether all of the server's time may be ours.
+    pub(crate) fn is_never(self) -> bool {
+        self.duty == 100
+    }
+
     /// The server worked so long for us.
     pub(crate) fn worked(&mut self, took: Duration) {
         let rest = took.saturating_mul(100 - self.duty) / self.duty;
@@ -122,6 +127,7 @@ mod tests {
             assert!((part / f64::from(percent) - 1.0).abs() < 0.01, "{part} % and not {percent}");
         }
         assert_eq!(Rest::of_duty(20).take(), None);
+        assert!(Rest::of_duty(100).is_never() && !Rest::of_duty(99).is_never());
         assert_eq!(Rest::of_duty(0), Rest::of_duty(1));
     }
 }

@@ -11,9 +11,9 @@ use super::pace::{Amount, Rest};
 use crate::failure::Failure;
 
 /// Most bytes of commands in one pipeline: the server takes 16 KiB of a client at once before it serves the next.
-const MAX_BATCH_BYTES: usize = 12 * 1024;
-/// What the commands of one key add to its name's length, bytes.
-const BYTES_PER_COMMAND: usize = 64;
+const MAX_BATCH_BYTES: usize = 15 * 1024;
+/// Pipelines that are sent at once where the server is not left alone in between.
+const MAX_PIPELINES: usize = 8;
 
 /// Part of the whole run's remaining time that a walk takes at most.
 const LIMIT_PART: f64 = 0.8;
@@ -74,21 +74,19 @@ impl<'a> Walk<'a> {
         keys: &'k [Vec<u8>],
         commands: impl Fn(&'k [u8], &mut Vec<Command<'k>>),
     ) -> Result<(usize, Vec<Reply>), Failure> {
-        let (mut asked, mut bytes, mut taken) = (Vec::new(), 0, 0);
-        for key in keys.iter().take(self.batch.value() as usize) {
-            let before = asked.len();
-            commands(key, &mut asked);
-            bytes += (asked.len() - before) * (key.len() + BYTES_PER_COMMAND);
-            if bytes > MAX_BATCH_BYTES && taken > 0 {
-                asked.truncate(before);
-                break;
+        let most = if self.rest.is_never() { MAX_PIPELINES } else { 1 };
+        let (mut pipelines, mut taken) = (Vec::new(), 0);
+        while pipelines.len() < most && taken < keys.len() {
+            let (asked, count) = pipeline(&keys[taken..], self.batch.value() as usize, &commands);
+            taken += count;
+            if !asked.is_empty() {
+                pipelines.push(asked);
             }
-            taken += 1;
         }
-        if asked.is_empty() {
+        if pipelines.is_empty() {
             return Ok((taken, Vec::new()));
         }
-        let replies = self.client.send(&asked).await?;
+        let replies = self.client.send_all(&pipelines).await?;
         let took = self.client.server_time();
         self.batch.adapt(took);
         self.pause(took).await;
@@ -113,6 +111,26 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The commands about the first of some keys, as many as may be asked at once and one at least; how many keys they are.
+fn pipeline<'k>(
+    keys: &'k [Vec<u8>],
+    most: usize,
+    commands: &impl Fn(&'k [u8], &mut Vec<Command<'k>>),
+) -> (Vec<Command<'k>>, usize) {
+    let (mut asked, mut bytes, mut taken) = (Vec::new(), 0, 0);
+    for key in keys.iter().take(most.max(1)) {
+        let before = asked.len();
+        commands(key, &mut asked);
+        bytes += asked[before..].iter().map(Command::most_bytes).sum::<usize>();
+        if bytes > MAX_BATCH_BYTES && taken > 0 {
+            asked.truncate(before);
+            break;
+        }
+        taken += 1;
+    }
+    (asked, taken)
+}
+
 /// The answer to `SCAN`: a cursor as text, and names.
 fn parse(answer: Value) -> Option<Step> {
     let Value::Array(parts) = answer else { return None };
@@ -134,6 +152,24 @@ fn parse(answer: Value) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipeline_is_cut_by_keys_and_by_bytes_and_takes_one_key_at_least() {
+        let ask = |lengths: &[usize], most| {
+            let keys: Vec<Vec<u8>> = lengths.iter().map(|length| vec![b'k'; *length]).collect();
+            let (asked, taken) = pipeline(&keys, most, &|key, asked| {
+                asked.extend([Command::Type(key), Command::TimeToLive(key)]);
+            });
+            assert_eq!(asked.len(), 2 * taken);
+            taken
+        };
+        assert_eq!(ask(&[10; 8], 5), 5);
+        assert_eq!(ask(&[10; 3], 5), 3);
+        assert_eq!(ask(&[3000; 8], 8), 2);
+        assert_eq!(ask(&[50_000; 8], 8), 1);
+        assert_eq!(ask(&[10; 8], 0), 1);
+        assert_eq!(ask(&[], 8), 0);
+    }
 
     fn bulk(text: &str) -> Value {
         Value::BulkString(text.into())
