@@ -9,8 +9,9 @@
 //! *w² (1 - n/N) n/(n-1) (Σx² - (Σx)²/n)*. Totals are positive and skewed, so the 95 % interval is taken on the logarithm:
 //! *T exp(±t s/T)*, *s* the standard error and *t* Student's quantile with the sampled keys of the prefix less one as
 //! degrees of freedom. It is taken for 98 %, since both ends are approximations, and its upper end lies higher by twice
-//! what the largest key read stands for, since the tail of sizes is the part that a sample misses. It never begins below
-//! what was read itself, and for fewer than five read keys begins there.
+//! what the largest key read stands for (up to 5.57 times, as far as the account below leaves room), since the tail of
+//! sizes is the part that a sample misses. It never begins below what was read itself, and for fewer than five read keys
+//! begins there.
 //!
 //! **Giants.** A key far beyond the others (at least 64 KiB and 50 times the 95th percentile; at most 20) stands for
 //! itself and is not multiplied: one such key in a sample would make up a hundred that are not there. What the others of
@@ -48,6 +49,10 @@ const MAX_GIANTS: usize = 20;
 const ACCOUNT_TOLERANCE: f64 = 0.10;
 /// What `MEMORY USAGE` counts of a key beside `used_memory_dataset` (table entry, object, rounding), bytes at most.
 const KEY_OVERHEAD: f64 = 64.0;
+
+/// Where the server gives an account: most keys like the largest read that may be missing beyond two. The upper limit of
+/// a Poisson count of which one was seen is 5.57.
+const UNSEEN_LIKE_LARGEST: f64 = 3.57;
 
 /// One key that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,7 +333,8 @@ impl Bounds {
             Some(unexplained) => unexplained,
             None => sums.unseen * poisson_upper(sums.giants) / sums.giants.max(1) as f64,
         };
-        let high = high(sums) + giants.max(self.slack);
+        let unseen = self.unexplained.map_or(0.0, |most| most.min(UNSEEN_LIKE_LARGEST * sums.largest));
+        let high = high(sums) + giants.max(self.slack).max(unseen);
         // All the others hold at least what their intervals begin with.
         let high = high.min(self.most - (self.least - low)).max(size).max(low);
         let lasting = if sums.count > 0.0 { sums.lasting / sums.count * 100.0 } else { 0.0 };

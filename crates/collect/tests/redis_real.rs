@@ -280,6 +280,27 @@ async fn the_documented_user_is_enough_and_each_missing_right_is_said() {
 }
 
 #[tokio::test]
+async fn keys_that_the_user_may_not_see_are_left_out_and_said() {
+    for version in Version::ALL {
+        let Some(server) = start(version, &[]) else { continue };
+        fill(&server);
+        let rules =
+            "on >p ~session:* -@all +ping +info +select +scan +type +pttl +memory|usage +client|setname";
+        let rules: Vec<&str> = ["ACL", "SETUSER", "plimsoll"].into_iter().chain(rules.split(' ')).collect();
+        let _: redis::Value = server.run(&rules);
+        let record = read_as(&server, "plimsoll", "p").await;
+        assert_eq!(source(&record).state, SourceState::Partial, "{version:?}: {}", message(&record));
+        assert_eq!(source(&record).reason, Some(SourceReason::Forbidden));
+        assert!(message(&record).contains("some of the keys"), "{}", message(&record));
+        assert!(!message(&record).contains("canary"));
+        let analysis = record.cache_analysis.unwrap();
+        let patterns = analysis.key_patterns.unwrap();
+        assert_eq!((patterns.len(), patterns["session"].count), (1, 40), "{version:?}: {patterns:?}");
+        assert_eq!(analysis.active_sessions, Some(40));
+    }
+}
+
+#[tokio::test]
 async fn wrong_and_missing_passwords_are_said_and_never_shown() {
     let Some(server) = start_as(Version::Redis7, &[], Some("right")) else { return };
     let record = read_as(&server, "default", "canary-wrong").await;

@@ -20,6 +20,13 @@ fn refused(
     command: &str,
 ) -> Result<(), Failure> {
     let failure = fault.failure(command, walk.client.shown());
+    if fault == Fault::NoKeyPermission {
+        // One failure for all such keys.
+        if !failures.iter().any(|known| known.message.ends_with(&failure.message)) {
+            failures.push(failure.reading("keys by prefix"));
+        }
+        return Ok(());
+    }
     if failure.stops || !matches!(fault, Fault::NoPermission | Fault::UnknownCommand) {
         return Err(failure);
     }

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     NoPasswordSet,
     /// The user may not send the command.
     NoPermission,
+    /// The user may not look at the key.
+    NoKeyPermission,
     /// The command is unknown, renamed or disabled.
     UnknownCommand,
     /// It reads its data from disk.
@@ -64,6 +66,7 @@ impl Fault {
         match code {
             "NOAUTH" => Self::NoAuth,
             "WRONGPASS" => Self::WrongPassword,
+            "NOPERM" if is_about_a_key(detail) => Self::NoKeyPermission,
             "NOPERM" => Self::NoPermission,
             "LOADING" => Self::Loading,
             "MASTERDOWN" => Self::MasterDown,
@@ -127,6 +130,13 @@ impl Fault {
                 Forbidden,
                 format!(
                     "{shown} does not let this user send {command}; as an administrator: {}",
+                    rights(command)
+                ),
+            ),
+            Self::NoKeyPermission => query(
+                Forbidden,
+                format!(
+                    "{shown} does not let this user look at some of the keys, which are left out; grant ~* to see all: {}",
                     rights(command)
                 ),
             ),
@@ -196,6 +206,13 @@ impl Fault {
             }
         }
     }
+}
+
+/// Whether a missing right is one on a key, by the words of Redis 6, 7 and 7.2: "... no permissions to access one of the keys
+/// used as arguments", "No permissions to access a key", "... no permissions to access the 'name' key".
+fn is_about_a_key(detail: &str) -> bool {
+    let text = detail.to_ascii_lowercase();
+    text.contains("no permissions to access") && !text.contains("channel")
 }
 
 fn rights(command: &str) -> &'static str {

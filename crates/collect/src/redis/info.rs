@@ -23,8 +23,6 @@ pub(crate) struct Info {
     pub(crate) run_id: Option<String>,
     /// `uptime_in_seconds`.
     pub(crate) uptime_seconds: Option<u64>,
-    /// `server_time_usec`: microseconds since 1970 (Redis 6.2.? and newer).
-    pub(crate) server_time_us: Option<u64>,
     /// `role`: `master` or `slave`.
     pub(crate) role: Option<String>,
     /// `master_link_status` of a replica: `up` or `down`.
@@ -41,8 +39,6 @@ pub(crate) struct Info {
     pub(crate) used_memory_peak: Option<u64>,
     /// `used_memory_dataset`, bytes: without the server's own and the keys' table entries.
     pub(crate) used_memory_dataset: Option<u64>,
-    /// `total_system_memory`, bytes.
-    pub(crate) system_memory: Option<u64>,
     /// `mem_fragmentation_ratio`.
     pub(crate) fragmentation: Option<f64>,
     /// `maxmemory`, bytes; 0 is no limit.
@@ -97,7 +93,6 @@ impl Info {
             "redis_mode" | "server_mode" => self.mode = text(),
             "run_id" => self.run_id = text(),
             "uptime_in_seconds" => self.uptime_seconds = number(),
-            "server_time_usec" => self.server_time_us = number(),
             "role" => self.role = text(),
             "master_link_status" => self.master_link = text(),
             "cluster_enabled" => self.is_cluster = value == "1",
@@ -106,7 +101,6 @@ impl Info {
             "used_memory" => self.used_memory = number(),
             "used_memory_peak" => self.used_memory_peak = number(),
             "used_memory_dataset" => self.used_memory_dataset = number(),
-            "total_system_memory" => self.system_memory = number(),
             "mem_fragmentation_ratio" => self.fragmentation = ratio(value),
             "maxmemory" => self.maxmemory = number(),
             "maxmemory_policy" => self.policy = text(),
