@@ -28,6 +28,7 @@ const SLOW: &str = "database_analysis.slow_queries";
 const QUERY_TIME: &str = "database_metrics.query_time_p95_ms";
 
 const OTHER_SERVER: &str = "the server was started anew, or is another one";
+const OTHER_DATABASE: &str = "it was another database of the server";
 const RESET: &str = "its statistics were reset";
 const CLOCK: &str = "its clock was set back";
 
@@ -115,6 +116,8 @@ fn part(a: u64, b: u64) -> Option<f64> {
 fn same_server(before: &DatabaseCounters, now: &DatabaseCounters) -> Result<(), &'static str> {
     if before.started != now.started {
         Err(OTHER_SERVER)
+    } else if before.database != now.database {
+        Err(OTHER_DATABASE)
     } else if now.at <= before.at {
         Err(CLOCK)
     } else {

@@ -269,6 +269,7 @@ fn database_counters(now: Timestamp) -> DatabaseCounters {
     let calls = hours(now) * 100;
     DatabaseCounters {
         at: now,
+        database: 5,
         started: Some(Timestamp::UNIX_EPOCH),
         database_reset: None,
         statements_reset: Some(Timestamp::UNIX_EPOCH),

@@ -15,12 +15,14 @@ pub struct Counters {
     pub cache: Option<CacheCounters>,
 }
 
-/// Counters of one PostgreSQL database at one instant. A difference is taken only between two with equal `started` and
-/// equal resets.
+/// Counters of one PostgreSQL database at one instant. A difference is taken only between two with equal
+/// `database`, `started` and resets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseCounters {
     /// When they were read, by the server's clock.
     pub at: Timestamp,
+    /// OID of the database: another one of the same server has other counters.
+    pub database: u64,
     /// When the server started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,

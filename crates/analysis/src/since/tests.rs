@@ -23,6 +23,7 @@ fn counter(id: &str, calls: u64, each_ms: f64) -> StatementCounter {
 fn database(second: i64, statements: Vec<StatementCounter>) -> DatabaseCounters {
     DatabaseCounters {
         at: at(second),
+        database: 5,
         started: Some(at(1)),
         database_reset: Some(at(2)),
         statements_reset: Some(at(3)),
@@ -172,6 +173,7 @@ fn a_database_that_was_reset_or_replaced_keeps_its_sampled_figures_and_says_why(
     for (before, now, why, paths) in [
         (before.clone(), DatabaseCounters { started: Some(at(50)), ..now() }, OTHER_SERVER, all),
         (before.clone(), DatabaseCounters { started: None, ..now() }, OTHER_SERVER, all),
+        (before.clone(), DatabaseCounters { database: 6, ..now() }, OTHER_DATABASE, all),
         (before.clone(), DatabaseCounters { at: at(99), ..now() }, CLOCK, all),
         (before.clone(), DatabaseCounters { blks_hit: 1, ..now() }, RESET, &[BLOCKS]),
         (before.clone(), DatabaseCounters { database_reset: Some(at(500)), ..now() }, RESET, &[BLOCKS]),

@@ -283,6 +283,7 @@ impl Readings<'_> {
         let (statements, others) = statements.counters(latest);
         Some(DatabaseCounters {
             at: latest.at,
+            database: self.facts.database,
             started: self.facts.server.started,
             database_reset: None,
             statements_reset: latest.reset,
@@ -300,6 +301,7 @@ impl Readings<'_> {
         let blocks = self.second.and_then(|counted| counted.blocks).or(self.first.blocks)?;
         let statements = statements.unwrap_or_else(|| DatabaseCounters {
             at: blocks.at,
+            database: self.facts.database,
             started: self.facts.server.started,
             database_reset: None,
             statements_reset: None,
