@@ -63,8 +63,8 @@ pub struct SampledKey {
     pub kind: usize,
     /// Its memory.
     pub bytes: u64,
-    /// Whether it has a time to live.
-    pub expires: bool,
+    /// Whether it has a time to live, where that was asked.
+    pub expires: Option<bool>,
 }
 
 /// One numbered database.
@@ -102,8 +102,10 @@ struct Sums {
     variance: f64,
     /// What the largest of them adds to the estimate beyond itself.
     largest: f64,
-    /// Estimate of how many keys there are, with giants, and of how many have no time to live.
+    /// Estimate of how many keys there are, with giants; of those of which it is known whether they expire, and of how many
+    /// of these do not.
     count: f64,
+    known: f64,
     lasting: f64,
     /// Giants read and their memory.
     giants: u64,
@@ -124,6 +126,7 @@ impl Sums {
         self.variance += other.variance;
         self.largest = self.largest.max(other.largest);
         self.count += other.count;
+        self.known += other.known;
         self.lasting += other.lasting;
         self.giants += other.giants;
         self.giant_bytes += other.giant_bytes;
@@ -222,7 +225,8 @@ impl Sample {
                 let sums = all.entry(key.prefix).or_default();
                 let bytes = key.bytes as f64;
                 sums.count += weight;
-                sums.lasting += if key.expires { 0.0 } else { weight };
+                sums.known += if key.expires.is_some() { weight } else { 0.0 };
+                sums.lasting += if key.expires == Some(false) { weight } else { 0.0 };
                 if key.bytes >= threshold {
                     sums.giants += 1;
                     sums.giant_bytes += bytes;
@@ -337,7 +341,7 @@ impl Bounds {
         let high = high(sums) + giants.max(self.slack).max(unseen);
         // All the others hold at least what their intervals begin with.
         let high = high.min(self.most - (self.least - low)).max(size).max(low);
-        let lasting = if sums.count > 0.0 { sums.lasting / sums.count * 100.0 } else { 0.0 };
+        let lasting = if sums.known > 0.0 { sums.lasting / sums.known * 100.0 } else { 0.0 };
         PrefixEstimate {
             count: sums.count.round() as u64,
             size_mb: size / MIB,

@@ -94,7 +94,7 @@ impl Truth {
         let kind = sample.intern("string");
         let keys = order[..read].iter().map(|index| {
             let (prefix, bytes) = self.keys[*index];
-            SampledKey { prefix: sample.intern(prefix), kind, bytes, expires: false }
+            SampledKey { prefix: sample.intern(prefix), kind, bytes, expires: Some(false) }
         });
         let keys = keys.collect();
         let total = self.keys.len() as u64;
@@ -183,7 +183,7 @@ fn a_giant_is_counted_apart_and_multiplies_nothing() {
     let truth = Truth::new(equal, 20_000, &mut random);
     let mut sample = truth.sample(1000, true, &mut random);
     let (prefix, kind) = (sample.intern("object"), sample.intern("hash"));
-    let giant = SampledKey { prefix, kind, bytes: 100 << 20, expires: false };
+    let giant = SampledKey { prefix, kind, bytes: 100 << 20, expires: Some(false) };
     sample.strata[0].keys[0] = giant;
     sample.dataset_bytes = sample.dataset_bytes.map(|bytes| bytes + giant.bytes);
     let keyspace = sample.estimate();
@@ -209,7 +209,7 @@ fn what_the_server_accounts_for_and_no_sample_saw_widens_every_interval() {
     }
     // Once they are found, they are known and explain it.
     let (prefix, kind) = (sample.intern("feed"), sample.intern("list"));
-    sample.found = vec![SampledKey { prefix, kind, bytes: 500 << 20, expires: true }];
+    sample.found = vec![SampledKey { prefix, kind, bytes: 500 << 20, expires: Some(true) }];
     let known = sample.estimate();
     assert!(!sample.misses_giants());
     assert_eq!(known.estimates["feed"].size_mb, 500.0);
@@ -240,7 +240,7 @@ fn databases_weigh_by_their_own_share_and_prefixes_beyond_fifty_are_summed() {
     let mut stratum = |total: u64, read: u64, bytes: u64, expires: bool| {
         let keys = (0..read).map(|key| {
             let prefix = sample.intern(&format!("p{}", key % 60));
-            SampledKey { prefix, kind, bytes, expires }
+            SampledKey { prefix, kind, bytes, expires: Some(expires) }
         });
         let keys = keys.collect();
         sample.strata.push(Stratum { total, complete: total == read, keys });
@@ -256,6 +256,17 @@ fn databases_weigh_by_their_own_share_and_prefixes_beyond_fifty_are_summed() {
     assert_eq!(keyspace.estimates[OTHERS].count, 1010);
     assert_eq!(sample.patterns().len(), 10);
     assert_eq!(sample.patterns()["p0"], KeyPattern { count: 11, size_mb: 0.01 });
+}
+
+#[test]
+fn of_keys_whose_expiry_was_not_asked_nothing_is_said() {
+    let mut sample = Sample::default();
+    let (kind, prefix) = (sample.intern("string"), sample.intern("cache"));
+    let expiries = [Some(true), Some(false), Some(false), Some(false), None, None, None, None];
+    let keys = expiries.map(|expires| SampledKey { prefix, kind, bytes: 100, expires }).to_vec();
+    sample.strata = vec![Stratum { total: 80, complete: false, keys }];
+    let estimate = sample.estimate().estimates["cache"];
+    assert_eq!((estimate.count, estimate.without_ttl_percent), (80, 75.0));
 }
 
 #[test]
@@ -279,7 +290,7 @@ proptest! {
         let mut sample = Sample { dataset_bytes: account, ..Sample::default() };
         let kind = sample.intern("string");
         let keys = keys.into_iter().map(|(prefix, bytes, expires)| {
-            SampledKey { prefix: sample.intern(&format!("p{prefix}")), kind, bytes, expires }
+            SampledKey { prefix: sample.intern(&format!("p{prefix}")), kind, bytes, expires: Some(expires) }
         });
         let keys = keys.collect();
         sample.strata = vec![Stratum { total, complete, keys }];

@@ -1,7 +1,7 @@
 //! A sample of the keys: type, memory and time to live of some thousand of them, and the giants among the others where the
 //! server's own account says that there must be some.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 use super::answers::{taken_expiry, taken_kind, taken_memory};
@@ -20,6 +20,13 @@ const ELEMENTS: u32 = 5;
 const MORE_ELEMENTS: u32 = 100;
 /// From here on a collection is large, bytes.
 const LARGE: u64 = 1024 * 1024;
+/// Keys of a prefix of which everything is asked. Of further ones it is only their memory: whether keys expire is known
+/// well enough from so many, and a type matters only for those of [`NOTABLE`] bytes.
+const DETAILED: u32 = 1000;
+/// Of further keys every so many is asked everything too, since the first ones may lie in one end of a database.
+const EVERY: usize = 16;
+/// From here on the type of a key is asked in any case, bytes: it may be a giant.
+const NOTABLE: u64 = 64 * 1024;
 /// Most giants kept that are found beyond the sample.
 const MAX_FOUND: usize = 200;
 
@@ -44,7 +51,7 @@ impl Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionKey {
     pub(crate) bytes: u64,
-    pub(crate) expires: bool,
+    pub(crate) expires: Option<bool>,
 }
 
 /// What was found, as far as reading came.
@@ -53,6 +60,8 @@ pub(crate) struct Findings {
     pub(crate) sample: Sample,
     /// Sessions among the sampled keys, by the place of their database in the sample.
     pub(crate) sessions: Vec<(usize, SessionKey)>,
+    /// Keys of each prefix of which everything was asked.
+    detailed: HashMap<usize, u32>,
     /// Lookups that the server counts as hits and as misses.
     pub(crate) own_hits: u64,
     pub(crate) own_misses: u64,
@@ -187,25 +196,27 @@ async fn read(
     findings: &mut Findings,
 ) -> Result<usize, Failure> {
     let lacks = findings.lacks;
+    let asked = details(keys, cache, findings);
     let (taken, replies) = walk
-        .ask(keys, |key, commands| {
+        .ask(keys, |at, key, commands| {
             commands.push(Command::MemoryUsage { key, samples: ELEMENTS });
-            if !lacks.kind {
+            if asked[at].in_detail && !lacks.kind {
                 commands.push(Command::Type(key));
             }
-            if !lacks.expiry {
+            if asked[at].in_detail && !lacks.expiry {
                 commands.push(Command::TimeToLive(key));
             }
         })
         .await?;
     let mut replies = replies.into_iter();
-    for key in &keys[..taken] {
+    for (key, Asked { prefix, in_detail }) in keys.iter().zip(asked).take(taken) {
         let memory = replies.next().unwrap_or(Err(Fault::Other));
-        let kind = (!lacks.kind).then(|| replies.next().unwrap_or(Err(Fault::Other)));
-        let expiry = (!lacks.expiry).then(|| replies.next().unwrap_or(Err(Fault::Other)));
+        let kind = (in_detail && !lacks.kind).then(|| replies.next().unwrap_or(Err(Fault::Other)));
+        let expiry = (in_detail && !lacks.expiry).then(|| replies.next().unwrap_or(Err(Fault::Other)));
         let kind = taken_kind(walk, findings, kind.as_ref())?;
         let expires = taken_expiry(walk, findings, expiry.as_ref())?;
         let Some(bytes) = taken_memory(walk, findings, &memory)? else { continue };
+        let kind = if in_detail || bytes < NOTABLE { kind } else { kind_of(walk, findings, key).await? };
         // It expired or was deleted since the step that gave its name.
         let Some(kind) = kind else { continue };
         let bytes = if bytes >= LARGE && kind != "string" {
@@ -213,22 +224,60 @@ async fn read(
         } else {
             bytes
         };
+        let expires = in_detail.then_some(expires);
         let is_session = !cache.session_prefix.is_empty() && key.starts_with(cache.session_prefix.as_bytes());
         if is_session {
             findings.sessions.push((place.stratum, SessionKey { bytes, expires }));
         }
-        let prefix = findings.sample.intern(&prefix(key, cache.delimiter.as_bytes()));
+        if in_detail {
+            *findings.detailed.entry(prefix).or_default() += 1;
+        }
         let kind = findings.sample.intern(&kind);
         findings.sample.strata[place.stratum].keys.push(SampledKey { prefix, kind, bytes, expires });
     }
     Ok(taken)
 }
 
+/// What is asked of a key beside its memory.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    prefix: usize,
+    in_detail: bool,
+}
+
+/// Of which keys everything is asked.
+fn details(keys: &[Vec<u8>], cache: &CacheRequest, findings: &mut Findings) -> Vec<Asked> {
+    let asked = keys.iter().enumerate().map(|(at, key)| {
+        let prefix = findings.sample.intern(&prefix(key, cache.delimiter.as_bytes()));
+        let known = findings.detailed.get(&prefix).copied().unwrap_or_default();
+        Asked { prefix, in_detail: known < DETAILED || at % EVERY == 0 }
+    });
+    asked.collect()
+}
+
+/// Asks for the type of one key; `None` where it is gone.
+async fn kind_of(
+    walk: &mut Walk<'_>,
+    findings: &mut Findings,
+    key: &[u8],
+) -> Result<Option<String>, Failure> {
+    let keys = [key.to_vec()];
+    let lacks = findings.lacks.kind;
+    let (_, replies) = walk
+        .ask(&keys, |_, key, commands| {
+            if !lacks {
+                commands.push(Command::Type(key));
+            }
+        })
+        .await?;
+    taken_kind(walk, findings, replies.first())
+}
+
 /// Asks once more for the memory of a large collection, from more of its elements.
 async fn again(walk: &mut Walk<'_>, findings: &mut Findings, key: &[u8]) -> Result<Option<u64>, Failure> {
     let keys = [key.to_vec()];
     let (_, replies) = walk
-        .ask(&keys, |key, commands| commands.push(Command::MemoryUsage { key, samples: MORE_ELEMENTS }))
+        .ask(&keys, |_, key, commands| commands.push(Command::MemoryUsage { key, samples: MORE_ELEMENTS }))
         .await?;
     let reply = replies.into_iter().next().unwrap_or(Err(Fault::Other));
     taken_memory(walk, findings, &reply)
@@ -252,7 +301,7 @@ async fn hunt(
         let mut rest = &keys[..];
         while !rest.is_empty() && !walk.is_over() && findings.has_memory() {
             let (taken, replies) = walk
-                .ask(rest, |key, commands| commands.push(Command::MemoryUsage { key, samples: ELEMENTS }))
+                .ask(rest, |_, key, commands| commands.push(Command::MemoryUsage { key, samples: ELEMENTS }))
                 .await?;
             for (key, reply) in rest[..taken].iter().zip(replies) {
                 let Some(bytes) = taken_memory(walk, findings, &reply)? else { continue };
@@ -284,20 +333,11 @@ async fn found(
     if findings.sample.found.len() >= MAX_FOUND {
         return Ok(());
     }
-    let keys = [key.to_vec()];
-    let lacks = findings.lacks.kind;
-    let (_, replies) = walk
-        .ask(&keys, |key, commands| {
-            if !lacks {
-                commands.push(Command::Type(key));
-            }
-        })
-        .await?;
-    let Some(kind) = taken_kind(walk, findings, replies.first())? else { return Ok(()) };
+    let Some(kind) = kind_of(walk, findings, key).await? else { return Ok(()) };
     let bytes = if kind == "string" { bytes } else { again(walk, findings, key).await?.unwrap_or(bytes) };
     let prefix = findings.sample.intern(&prefix(key, cache.delimiter.as_bytes()));
     let kind = findings.sample.intern(&kind);
-    findings.sample.found.push(SampledKey { prefix, kind, bytes, expires: false });
+    findings.sample.found.push(SampledKey { prefix, kind, bytes, expires: None });
     Ok(())
 }
 

@@ -68,16 +68,19 @@ impl<'a> Walk<'a> {
         parse(answer).ok_or_else(|| self.odd("SCAN"))
     }
 
-    /// Sends commands about keys; `take` keys of `keys` were asked for. One reply to each command.
+    /// Sends commands about the first of some keys, each by its place; how many keys were asked about, and one reply to each
+    /// command.
     pub(crate) async fn ask<'k>(
         &mut self,
         keys: &'k [Vec<u8>],
-        commands: impl Fn(&'k [u8], &mut Vec<Command<'k>>),
+        commands: impl Fn(usize, &'k [u8], &mut Vec<Command<'k>>),
     ) -> Result<(usize, Vec<Reply>), Failure> {
         let most = if self.rest.is_never() { MAX_PIPELINES } else { 1 };
         let (mut pipelines, mut taken) = (Vec::new(), 0);
         while pipelines.len() < most && taken < keys.len() {
-            let (asked, count) = pipeline(&keys[taken..], self.batch.value() as usize, &commands);
+            let (asked, count) = pipeline(&keys[taken..], self.batch.value() as usize, &|at, key, asked| {
+                commands(taken + at, key, asked);
+            });
             taken += count;
             if !asked.is_empty() {
                 pipelines.push(asked);
@@ -115,12 +118,12 @@ impl<'a> Walk<'a> {
 fn pipeline<'k>(
     keys: &'k [Vec<u8>],
     most: usize,
-    commands: &impl Fn(&'k [u8], &mut Vec<Command<'k>>),
+    commands: &impl Fn(usize, &'k [u8], &mut Vec<Command<'k>>),
 ) -> (Vec<Command<'k>>, usize) {
     let (mut asked, mut bytes, mut taken) = (Vec::new(), 0, 0);
-    for key in keys.iter().take(most.max(1)) {
+    for (at, key) in keys.iter().enumerate().take(most.max(1)) {
         let before = asked.len();
-        commands(key, &mut asked);
+        commands(at, key, &mut asked);
         bytes += asked[before..].iter().map(Command::most_bytes).sum::<usize>();
         if bytes > MAX_BATCH_BYTES && taken > 0 {
             asked.truncate(before);
@@ -157,7 +160,7 @@ mod tests {
     fn a_pipeline_is_cut_by_keys_and_by_bytes_and_takes_one_key_at_least() {
         let ask = |lengths: &[usize], most| {
             let keys: Vec<Vec<u8>> = lengths.iter().map(|length| vec![b'k'; *length]).collect();
-            let (asked, taken) = pipeline(&keys, most, &|key, asked| {
+            let (asked, taken) = pipeline(&keys, most, &|_, key, asked| {
                 asked.extend([Command::Type(key), Command::TimeToLive(key)]);
             });
             assert_eq!(asked.len(), 2 * taken);

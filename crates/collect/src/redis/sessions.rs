@@ -39,7 +39,7 @@ impl Sessions {
 
     /// For the advice; `None` where it is not known whether they expire.
     pub(crate) fn facts(&self, has_expiry: bool) -> Option<cache_rules::Sessions> {
-        let all_expire = self.measured.iter().all(|session| session.expires);
+        let all_expire = self.measured.iter().all(|session| session.expires != Some(false));
         (has_expiry && !self.measured.is_empty())
             .then_some(cache_rules::Sessions { count: self.count, all_expire })
     }
@@ -112,7 +112,7 @@ async fn measure(
         let wanted = &rest[..rest.len().min(MEASURED - found.measured.len())];
         let has_expiry = findings.has_expiry();
         let (taken, replies) = walk
-            .ask(wanted, |key, commands| {
+            .ask(wanted, |_, key, commands| {
                 commands.push(Command::MemoryUsage { key, samples: ELEMENTS });
                 if has_expiry {
                     commands.push(Command::TimeToLive(key));
@@ -126,7 +126,7 @@ async fn measure(
             let expiry = has_expiry.then(&mut next);
             let expires = taken_expiry(walk, findings, expiry.as_ref())?;
             if let Some(bytes) = taken_memory(walk, findings, &memory)? {
-                found.measured.push(SessionKey { bytes, expires });
+                found.measured.push(SessionKey { bytes, expires: Some(expires) });
             }
         }
         rest = &rest[taken..];
