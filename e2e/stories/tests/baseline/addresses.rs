@@ -103,7 +103,7 @@ async fn a_server_with_tls_and_a_password_is_measured_with_its_ca_from_either_ki
         let bundle = json!({"metadata": {"name": "ca"}, "data": {"ca.crt": other.cert.pem()}});
         story.create::<ConfigMap>(bundle).await?;
         story.baseline("dairy", spec).await?;
-        story.until_fails("dairy", "TLSFailed", "Check tls.ca and tls.serverName").await?;
+        story.until_fails("dairy", "TLSFailed", "Check tls.ca, tls.serverName").await?;
 
         let right = json!({"data": {"ca.crt": own.cert.pem()}});
         let maps = story.api::<ConfigMap>();

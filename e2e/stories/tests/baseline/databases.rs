@@ -114,11 +114,11 @@ async fn columns(story: &Story) -> Result<()> {
     let table = story.kubectl_output(&["get", "baselines"]).await?;
     println!("{table}");
     let mut lines = table.lines();
-    let heads: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
-    let cells: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    let (heads, cells) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    // By their place: a cell may be empty.
     let cell = |head: &str| {
-        let at = heads.iter().position(|name| *name == head);
-        at.and_then(|at| cells.get(at)).copied().unwrap_or_default()
+        let from = heads.find(head).and_then(|at| cells.get(at..)).unwrap_or_default();
+        from.split("  ").next().unwrap_or_default()
     };
     ensure!(cell("DB-P95").ends_with("ms") || cell("DB-P95").ends_with('s'), "{table}");
     ensure!(cell("CACHE-HIT").ends_with('%'), "{table}");
@@ -161,7 +161,8 @@ async fn a_wrong_cache_password_and_a_server_that_is_down_leave_the_rest() {
         let closed = closed_address().await?;
         let mut spec = story.measuring_databases();
         spec["sampleDuration"] = json!("0s");
-        let postgres = spec["sources"]["postgres"].clone();
+        let mut postgres = spec["sources"]["postgres"].clone();
+        postgres["port"] = json!(5432);
         spec["sources"]["postgres"]["host"] = json!(closed.ip().to_string());
         spec["sources"]["postgres"]["port"] = json!(closed.port());
         story.baseline("dairy", spec).await?;
