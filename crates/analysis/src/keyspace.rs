@@ -47,6 +47,8 @@ const MAX_GIANTS: usize = 20;
 /// How far the server's account of its data and the sum of `MEMORY USAGE` differ: up to 7 % was measured on Redis 6.2, 7.0
 /// and Valkey 9.
 const ACCOUNT_TOLERANCE: f64 = 0.10;
+/// Least memory that makes it worth to look for large keys, bytes: the buffers of clients and scripts may be as much.
+const LEAST_MISSED: f64 = MIB;
 /// What `MEMORY USAGE` counts of a key beside `used_memory_dataset` (table entry, object, rounding), bytes at most.
 const KEY_OVERHEAD: f64 = 64.0;
 
@@ -190,11 +192,13 @@ impl Sample {
         Some((self.dataset_bytes? as f64 - explained).max(0.0))
     }
 
-    /// Whether so much is unexplained that large keys must have been missed.
+    /// Whether so much is unexplained that large keys must have been missed: more than the account's own uncertainty, and
+    /// than what a server with few data holds beside them.
     #[must_use]
     pub fn misses_giants(&self) -> bool {
-        let Some(account) = self.dataset_bytes else { return false };
-        self.unexplained().is_some_and(|unexplained| unexplained > ACCOUNT_TOLERANCE * account as f64)
+        let Some(account) = self.dataset_bytes.filter(|_| !self.is_complete()) else { return false };
+        let most = LEAST_MISSED.max(ACCOUNT_TOLERANCE * account as f64);
+        self.unexplained().is_some_and(|unexplained| unexplained > most)
     }
 
     /// Keys and their memory by prefix as sampled, the ten largest: the seed's figure.

@@ -259,6 +259,20 @@ fn databases_weigh_by_their_own_share_and_prefixes_beyond_fifty_are_summed() {
 }
 
 #[test]
+fn large_keys_are_missed_only_where_much_is_unexplained_and_keys_are_left() {
+    let mut sample = Sample::default();
+    let (kind, prefix) = (sample.intern("string"), sample.intern("cache"));
+    let keys = vec![SampledKey { prefix, kind, bytes: 1000, expires: None }; 10];
+    sample.strata = vec![Stratum { total: 20, complete: false, keys }];
+    for (account, missed) in [(20_000, false), (1 << 20, false), (2 << 20, true)] {
+        sample.dataset_bytes = Some(account);
+        assert_eq!(sample.misses_giants(), missed, "{account}");
+    }
+    sample.strata[0].complete = true;
+    assert!(!sample.misses_giants(), "every key was read");
+}
+
+#[test]
 fn of_keys_whose_expiry_was_not_asked_nothing_is_said() {
     let mut sample = Sample::default();
     let (kind, prefix) = (sample.intern("string"), sample.intern("cache"));
