@@ -146,9 +146,8 @@ fn spawn(binary: &Path, settings: &[&str], password: Option<&str>) -> Option<Ser
     let server = Server { port, tls_port, folder, child, password };
     let deadline = Instant::now() + START;
     while Instant::now() < deadline {
-        if let Ok(mut connection) = server.try_connect()
-            && redis::cmd("PING").query::<redis::Value>(&mut connection).is_ok()
-        {
+        // Another test may have got the port first: what answers there must be the process that was started here.
+        if server.process_id().is_some_and(|id| is_child(id, server.child.id())) {
             return Some(server);
         }
         if std::fs::read_to_string(server.folder.join("log"))
@@ -164,10 +163,25 @@ fn spawn(binary: &Path, settings: &[&str], password: Option<&str>) -> Option<Ser
     );
 }
 
+/// Whether a process was started by another.
+fn is_child(id: u32, parent: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    status
+        .lines()
+        .any(|line| line.strip_prefix("PPid:").is_some_and(|found| found.trim() == parent.to_string()))
+}
+
 impl Server {
     fn try_connect(&self) -> redis::RedisResult<redis::Connection> {
         let user = self.password.as_ref().map_or(String::new(), |password| format!(":{password}@"));
         redis::Client::open(format!("redis://{user}127.0.0.1:{}", self.port))?.get_connection()
+    }
+
+    /// Which process answers at the port.
+    fn process_id(&self) -> Option<u32> {
+        let mut connection = self.try_connect().ok()?;
+        let info: String = redis::cmd("INFO").arg("server").query(&mut connection).ok()?;
+        info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok())
     }
 
     /// A connection as the administrator.
