@@ -5,15 +5,21 @@ use std::fmt::Debug;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+mod judge;
 mod sections;
 mod status;
 
+pub use judge::{
+    Alignment, BaselineRun, CompareToSpec, CompareType, DeletionPolicy, ObjectiveSpec, PrometheusRuleSpec,
+    RecordRef,
+};
 pub use sections::{
-    ApiMetricsSpec, CacheSpec, CustomMetricSpec, DatabaseSpec, KeyspaceSpec, MetricUnit, StatementLabelSpec,
-    WebMetricsSpec,
+    ApiMetricsSpec, Better, CacheSpec, CustomMetricSpec, DatabaseSpec, KeyspaceSpec, MetricUnit,
+    StatementLabelSpec, WebMetricsSpec,
 };
 pub use status::{
-    BaselineSummary, CurrentRun, FinishedRun, KeptRun, PerformanceBaselineStatus, RetryStatus, SourceStatus,
+    BaselineSummary, ChangeStatus, ComparisonStatus, CurrentRun, FinishedRun, JudgementStatus, KeptRun,
+    ObjectiveStatus, PerformanceBaselineStatus, RetryStatus, SourceStatus,
 };
 
 use crate::common::{Sources, rule};
@@ -43,6 +49,12 @@ use crate::common::{Sources, rule};
         description = "Whether a complete record for the current spec exists."
     ),
     printcolumn(
+        name = "Objectives",
+        type_ = "string",
+        json_path = ".status.summary.objectives",
+        description = "How many objectives are met, of how many."
+    ),
+    printcolumn(
         name = "Page-P95",
         type_ = "string",
         json_path = ".status.summary.pageP95",
@@ -65,6 +77,12 @@ use crate::common::{Sources, rule};
         type_ = "string",
         json_path = ".status.summary.cacheHit",
         description = "Cache hits in percent of all lookups."
+    ),
+    printcolumn(
+        name = "Change",
+        type_ = "string",
+        json_path = ".status.summary.change",
+        description = "How the last finished run compares with the one it is compared with: Improved, Unchanged, Regressed or Inconclusive."
     ),
     printcolumn(
         name = "Last-Run",
@@ -130,6 +148,7 @@ use crate::common::{Sources, rule};
 #[x_kube(validation = rule("!has(self.cache) || has(self.sources.redis)", "cache needs sources.redis", ".cache"))]
 #[x_kube(validation = rule("!has(self.sources.redis) || has(self.cache)", "sources.redis needs cache; write 'cache: {}' to record it with every default", ".cache"))]
 #[x_kube(validation = rule("has(self.sources.prometheus) || has(self.sources.workloads) || has(self.sources.postgres) || has(self.sources.redis)", "at least one source is needed", ".sources"))]
+#[x_kube(validation = rule("!has(self.objectives) || has(self.sources.prometheus) || self.objectives.all(one, !has(one.query))", "an objective's query needs sources.prometheus", ".objectives"))]
 #[x_kube(validation = rule("!has(self.timeZone) || has(self.schedule)", "timeZone needs schedule", ".timeZone"))]
 pub struct PerformanceBaselineSpec {
     /// How far back each run looks, from the moment at which it asks: whole numbers with the units y, w, d, h, m and s,
@@ -202,6 +221,24 @@ pub struct PerformanceBaselineSpec {
     #[schemars(length(max = 30))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
     pub metrics: Vec<CustomMetricSpec>,
+    /// Bounds that figures must keep. Each run says of each whether it is Met, Missed or, where the data do not allow to
+    /// say, Inconclusive; the condition ObjectivesMet says it of all. An edit judges the last record again and starts no
+    /// run, but for a query of your own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 30))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
+    pub objectives: Vec<ObjectiveSpec>,
+    /// Another run that each finished one is compared with: each figure is then Improved, Unchanged, Regressed or
+    /// Inconclusive, with its change and the interval of it. No comparison when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_to: Option<CompareToSpec>,
+    /// What becomes of the records and reports when this object is deleted: Delete removes them with it, Retain lets them
+    /// stay.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Alerts for the objectives, as rules of Prometheus. None are written when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus_rule: Option<PrometheusRuleSpec>,
 }
 
 fn default_window() -> String {

@@ -13,6 +13,10 @@ pub mod types {
     pub const STALLED: &str = "Stalled";
     /// True when every configured source was collected in the last finished run.
     pub const SOURCES_AVAILABLE: &str = "SourcesAvailable";
+    /// True when every objective is met; Unknown when one is inconclusive and none is missed.
+    pub const OBJECTIVES_MET: &str = "ObjectivesMet";
+    /// True when the last finished run is worse than the one it is compared with; Unknown when the data do not allow to say.
+    pub const REGRESSED: &str = "Regressed";
 }
 
 /// What a condition says.

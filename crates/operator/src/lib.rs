@@ -14,7 +14,6 @@ pub mod events;
 pub mod job;
 pub mod lease;
 pub mod metrics;
-pub mod quantity;
 pub mod rbac;
 pub mod reason;
 pub mod record_map;

@@ -11,7 +11,6 @@ mod document;
 mod escape;
 pub mod format;
 mod markdown;
-mod quantity;
 mod section;
 mod summary;
 mod table;

@@ -1,6 +1,8 @@
 //! Cumulative counters of servers at the end of a run. The next run's figures `SincePreviousRun` are the differences
 //! to them, where nothing was reset between.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +23,9 @@ pub struct Counters {
 pub struct DatabaseCounters {
     /// When they were read, by the server's clock.
     pub at: Timestamp,
-    /// OID of the database: another one of the same server has other counters.
+    /// OID of the database: another one of the same server has other counters; 0, which is no database's, where a record
+    /// does not say.
+    #[serde(default)]
     pub database: u64,
     /// When the server started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,8 +54,8 @@ pub struct DatabaseCounters {
     pub tables: Vec<TableCounter>,
 }
 
-/// One statement, summed over users and nesting.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One statement, summed over users and nesting; or the sum of some under an empty `query_id`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatementCounter {
     /// `queryid`: a signed 64-bit number as text.
     pub query_id: String,
@@ -66,6 +70,51 @@ pub struct StatementCounter {
     /// Text as the server normalised it, cut at 200 characters, where it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+}
+
+impl StatementCounter {
+    /// Mean execution time, milliseconds; 0 where it was not called.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a mean")]
+    pub fn mean_ms(&self) -> f64 {
+        self.total_ms / self.calls.max(1) as f64
+    }
+
+    /// The order of statements by mean execution time, highest first, and then by id.
+    #[must_use]
+    pub fn slower(&self, other: &Self) -> Ordering {
+        other.mean_ms().total_cmp(&self.mean_ms()).then_with(|| self.query_id.cmp(&other.query_id))
+    }
+
+    /// Counts the executions of another one too; id and text stay.
+    pub fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.total_ms += other.total_ms;
+        self.squares_ms2 += other.squares_ms2;
+        self.rows = self.rows.saturating_add(other.rows);
+    }
+
+    /// What it did since `before`, earlier counters of the same statement that only grew; `None` where it was not called.
+    ///
+    /// A small difference of large sums: what rounding may have taken from the squares is given back, so that the bounds of
+    /// a percentile stay bounds. No times have smaller squares than equal ones.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Option<Self> {
+        let calls = self.calls.checked_sub(before.calls).filter(|calls| *calls > 0)?;
+        #[expect(clippy::cast_precision_loss, reason = "a bound of rounding errors")]
+        let count = calls as f64;
+        let total = (self.total_ms - before.total_ms).max(0.0);
+        let rounding = self.squares_ms2 * f64::EPSILON * 8.0;
+        let squares = (self.squares_ms2 - before.squares_ms2 + rounding).max(total * total / count);
+        Some(Self {
+            query_id: self.query_id.clone(),
+            calls,
+            total_ms: total,
+            squares_ms2: squares,
+            rows: self.rows.saturating_sub(before.rows),
+            query: self.query.clone(),
+        })
+    }
 }
 
 /// Scans of one table.

@@ -7,6 +7,7 @@ mod cache;
 mod counters;
 mod database;
 mod kubernetes;
+mod series;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub use database::{
 pub use kubernetes::{
     Autoscaler, AutoscalerMetric, Container, KubernetesFacts, Replicas, UnknownFact, Usage, Workload,
 };
+
+pub use series::{HistogramSeries, MAX_SLOTS, NumberSeries, RatioSeries, Series};
 
 /// Version of the record's meaning.
 pub const SCHEMA: &str = "plimsoll.dev/baseline-record/v1";
@@ -83,6 +86,9 @@ pub struct BaselineRecord {
     /// Results of the user's own queries, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_metrics: Option<IndexMap<String, CustomMetric>>,
+    /// The window slot by slot, for comparisons and charts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
     /// Cumulative counters as this run left them, for the next run's figures `SincePreviousRun`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Counters>,
@@ -261,6 +267,10 @@ pub struct InfrastructureMetrics {
     /// Percent of a core by pod: sum of its containers, increase over the time the pod was seen; highest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_usage_by_pod: Option<IndexMap<String, f64>>,
+    /// Percent of the CFS periods in which a pod was throttled at its CPU limit, by pod; only pods with a limit; highest
+    /// first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled_percent_by_pod: Option<IndexMap<String, f64>>,
     /// MiB by pod at the evaluation instant: sum of its containers; only pods alive then; highest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mb_by_pod: Option<IndexMap<String, f64>>,
@@ -363,6 +373,7 @@ impl BaselineRecord {
             infrastructure_metrics: None,
             kubernetes: None,
             custom_metrics: None,
+            series: None,
             counters: None,
             basis: BTreeMap::new(),
             truncated: BTreeMap::new(),

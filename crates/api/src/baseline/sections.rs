@@ -171,6 +171,19 @@ pub struct CustomMetricSpec {
     /// What the number counts, and so how it is shown: Seconds, Ratio (a part of one, 0.25 for 25 %), Bytes, Count, or
     /// PerSecond.
     pub unit: MetricUnit,
+    /// Which direction is better, Lower or Higher, for the comparison with another run. When absent, a change of it is
+    /// shown and not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub better: Option<Better>,
+}
+
+/// Which direction of a figure is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
 }
 
 /// What a number means.

@@ -42,6 +42,17 @@ pub struct PerformanceBaselineStatus {
     /// Finished runs whose records are kept, newest first; at most historyLimit, and the newest complete one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<KeptRun>,
+    /// How each objective came out in the last finished run, in the spec's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
+    pub objectives: Vec<ObjectiveStatus>,
+    /// How the last finished run compares with another; absent where the spec asks for none or there is nothing to compare
+    /// with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<ComparisonStatus>,
+    /// Of what objectives, comparison and findings speak; judgement.json of the ConfigMap NAME-report has them whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<JudgementStatus>,
     /// How each source answered in the last finished run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
@@ -61,10 +72,76 @@ pub struct PerformanceBaselineStatus {
     pub last_slot: Option<Time>,
 }
 
+/// How one objective came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectiveStatus {
+    /// Name of the objective.
+    pub name: String,
+    /// Met, Warning (met, and past the warning), Missed, or Inconclusive (no data, too little coverage, or an interval on
+    /// both sides of the target).
+    pub result: String,
+    /// The value with its unit, for example "412ms"; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The target with its unit, for example "lessThan 3s".
+    pub target: String,
+}
+
+/// How the last finished run compares with another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComparisonStatus {
+    /// Name of the run that it is compared with.
+    pub against: String,
+    /// SHA-256 of that run's record, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_sha256: Option<String>,
+    /// Regressed where any judged figure is, else Improved where any is, else Inconclusive where any is, else Unchanged.
+    pub verdict: String,
+    /// The figures that are Regressed, Improved or Inconclusive, in this order; at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangeStatus>,
+}
+
+/// How one figure changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeStatus {
+    /// Which figure, for example web.latency.p95.
+    pub indicator: String,
+    /// Improved, Regressed or Inconclusive.
+    pub verdict: String,
+    /// Before, after, change and its interval as text, for example "151ms -> 13ms (-91%, -93% to -89%)".
+    pub change: String,
+}
+
+/// Of what the judgement speaks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgementStatus {
+    /// Name of the run that was judged.
+    pub run: String,
+    /// Hash of what it was judged by: the objectives, the comparison and the record compared with; when it changes, the
+    /// record is judged again.
+    pub hash: String,
+    /// How many findings there are.
+    pub findings: i32,
+    /// The findings with the largest expected effect, as "rule: subject"; at most three.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<String>,
+}
+
 /// The figures that "kubectl get" shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaselineSummary {
+    /// How many objectives are met, of how many, for example "4/5"; a Warning counts as met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<String>,
+    /// How the run compares with the one it is compared with: Improved, Unchanged, Regressed or Inconclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// 95th percentile of the page load time, for example "412ms"; ">2.5s" where it lies past the histogram's last bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_p95: Option<String>,

@@ -38,6 +38,7 @@ pub(crate) async fn collect(session: &mut Session<'_>, namespace: &str) -> Optio
     let network = network(session, namespace).await.ok().flatten();
     let summed = [&cpu, &memory].into_iter().flatten().map(|(_, summed)| *summed).max();
     let metrics = InfrastructureMetrics {
+        cpu_throttled_percent_by_pod: None,
         cpu_usage_by_pod: cpu.map(|found| found.0),
         memory_mb_by_pod: memory.map(|found| found.0),
         network_receive_mbps: network,

@@ -3,7 +3,9 @@
 use plimsoll_analysis::duration;
 use plimsoll_analysis::hash::sha256_hex;
 use plimsoll_api::PerformanceBaselineSpec;
-use plimsoll_api::baseline::{ApiMetricsSpec, CacheSpec, DatabaseSpec, KeyspaceSpec, WebMetricsSpec};
+use plimsoll_api::baseline::{
+    ApiMetricsSpec, CacheSpec, CustomMetricSpec, DatabaseSpec, KeyspaceSpec, WebMetricsSpec,
+};
 use plimsoll_api::common::{PostgresSource, RedisSource};
 use serde_json::{Map, Value, json};
 
@@ -43,7 +45,7 @@ pub fn spec_hash(spec: &PerformanceBaselineSpec, window_seconds: u64) -> String 
     );
     insert("database", spec.database.as_ref().map(database));
     insert("cache", spec.cache.as_ref().map(cache));
-    insert("metrics", (!spec.metrics.is_empty()).then(|| json!(spec.metrics)));
+    insert("metrics", (!spec.metrics.is_empty()).then(|| metrics(&spec.metrics)));
     // Maps of serde_json keep insertion order here; a BTreeMap makes the text the same whatever the order.
     let canonical = canonical(&Value::Object(measured));
     format!("v1:{}", &sha256_hex(canonical.as_bytes())[..16])
@@ -86,6 +88,12 @@ fn cache(spec: &CacheSpec) -> Value {
     let mut defaults = json!(default_of::<CacheSpec>());
     defaults["keyspace"] = json!({});
     without_defaults(section, defaults)
+}
+
+/// Which direction is better is judged, not measured.
+fn metrics(metrics: &[CustomMetricSpec]) -> Value {
+    let measured = |metric: &CustomMetricSpec| CustomMetricSpec { better: None, ..metric.clone() };
+    json!(metrics.iter().map(measured).collect::<Vec<_>>())
 }
 
 /// A duration as one number, whatever units it is written in.

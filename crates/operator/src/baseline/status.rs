@@ -218,6 +218,7 @@ fn summary(record: &plimsoll_analysis::record::BaselineRecord) -> BaselineSummar
         requests: word(summary.requests),
         errors: word(summary.errors),
         coverage: word(summary.coverage),
+        ..BaselineSummary::default()
     }
 }
 

@@ -12,11 +12,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::core::{Selector, SelectorExt as _};
+use plimsoll_analysis::quantity;
 use plimsoll_analysis::record::{
     Autoscaler, AutoscalerMetric, Container, KubernetesFacts, Replicas, UnknownFact, Usage, Workload,
 };
-
-use crate::quantity;
 
 /// Most workloads that are recorded.
 pub const MAX_WORKLOADS: usize = 50;

@@ -3,7 +3,9 @@
 use plimsoll_analysis::record::{BaselineRecord, Container, Workload};
 
 use crate::document::{Block, Grid, Text, numbers, words};
-use crate::{format, quantity};
+use plimsoll_analysis::quantity;
+
+use crate::format;
 
 /// Characters of a pod's random suffix and of a ReplicaSet's hash (k8s.io/apimachinery/pkg/util/rand).
 const SAFE_CHARACTERS: &str = "bcdfghjklmnpqrstvwxz2456789";

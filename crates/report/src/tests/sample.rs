@@ -124,6 +124,7 @@ pub(super) fn full() -> BaselineRecord {
             time_share_percent: Some(map(&[("/api/v1/collections", 71.02), ("/api/v1/farmers/{id}", 28.7)])),
         }),
         infrastructure_metrics: Some(InfrastructureMetrics {
+            cpu_throttled_percent_by_pod: None,
             cpu_usage_by_pod: Some(map(&[
                 ("odoo-7f9c8d6b54-x2x9k", 48.21),
                 ("odoo-7f9c8d6b54-k9w2z", 39.9),

@@ -4,7 +4,8 @@
 ///
 /// The grammar is that of `k8s.io/apimachinery/pkg/api/resource.Quantity`: a decimal number, then a decimal
 /// (n, u, m, k, M, G, T, P, E) or a binary suffix (Ki, Mi, Gi, Ti, Pi, Ei), or an exponent.
-pub(crate) fn parse(text: &str) -> Option<f64> {
+#[must_use]
+pub fn parse(text: &str) -> Option<f64> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let scale = match suffix {
