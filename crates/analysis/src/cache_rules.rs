@@ -15,6 +15,13 @@ use indexmap::IndexMap;
 
 use crate::record::CacheRecommendation;
 
+/// Issue of memory in use near its limit.
+pub const HIGH_UTILIZATION_ISSUE: &str = "High memory utilization";
+/// Issue of a server that refuses writes when it is full.
+pub const NO_EVICTION_ISSUE: &str = "No eviction policy set";
+/// Issue of much resident memory for little in use.
+pub const FRAGMENTATION_ISSUE: &str = "High memory fragmentation";
+
 /// Memory in use per `maxmemory` above which it is high.
 const HIGH_UTILIZATION: f64 = 0.9;
 /// Memory in use per `maxmemory` after the suggested raise.
@@ -98,7 +105,7 @@ fn utilization(facts: &CacheFacts<'_>, advice: &mut CacheAdvice) {
     }
     let wanted = (used as f64 / WANTED_UTILIZATION / LIMIT_STEP as f64).ceil() as u64 * (LIMIT_STEP / MIB);
     advice.recommend(
-        "High memory utilization",
+        HIGH_UTILIZATION_ISSUE,
         format!("{:.1}%", utilization * 100.0),
         format!(
             "Increase maxmemory or review TTL policies; at {wanted} MiB the keys of today fill three quarters. Raise the memory limit of its container first"
@@ -171,7 +178,7 @@ fn eviction(facts: &CacheFacts<'_>, advice: &mut CacheAdvice) {
             advice.suggest("lazyfree-lazy-eviction", "yes");
         }
     }
-    advice.recommend("No eviction policy set", "noeviction".to_owned(), action);
+    advice.recommend(NO_EVICTION_ISSUE, "noeviction".to_owned(), action);
 }
 
 fn fragmentation(facts: &CacheFacts<'_>, advice: &mut CacheAdvice) {
@@ -186,7 +193,7 @@ fn fragmentation(facts: &CacheFacts<'_>, advice: &mut CacheAdvice) {
         );
         advice.suggest("activedefrag", "yes");
     }
-    advice.recommend("High memory fragmentation", format!("{ratio:.2}"), action);
+    advice.recommend(FRAGMENTATION_ISSUE, format!("{ratio:.2}"), action);
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 pub mod cache_rules;
 pub mod coverage;
 pub mod duration;
+pub mod findings;
+pub mod format;
 pub mod frame;
 pub mod hash;
 pub mod histogram;
@@ -14,6 +16,7 @@ pub mod indicator;
 pub mod job;
 pub mod judgement;
 pub mod keyspace;
+pub mod objective;
 pub mod promql;
 pub mod quantity;
 pub mod query_time;
