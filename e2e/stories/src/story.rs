@@ -1,6 +1,7 @@
 //! A story on the cluster: a namespace of its own, restricted, and what is said when it fails.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::Command;
 use std::time::Duration;
@@ -201,6 +202,29 @@ impl Story {
         let mut kubectl = self.kubectl();
         kubectl.args(arguments);
         tokio::task::spawn_blocking(move || crate::charts::run(&mut kubectl)).await?
+    }
+
+    /// What `kubectl plimsoll` prints on standard output, as the administrator.
+    ///
+    /// # Errors
+    /// It failed; with what it said.
+    pub async fn plugin(&self, arguments: &[&str]) -> Result<String> {
+        let mut plugin = Command::new(&self.environment.binary);
+        plugin.env("KUBECONFIG", &self.environment.kubeconfig);
+        plugin.args(arguments).args(["--namespace", &self.namespace]);
+        tokio::task::spawn_blocking(move || crate::charts::run(&mut plugin)).await?
+    }
+
+    /// Applies a manifest of one object into the story's namespace; the object's name.
+    ///
+    /// # Errors
+    /// kubectl failed; with what it said.
+    pub async fn apply(&self, manifest: &str) -> Result<String> {
+        let mut file = tempfile::NamedTempFile::with_suffix(".yaml")?;
+        file.write_all(manifest.as_bytes())?;
+        let path = file.path().to_str().context("a path in UTF-8")?.to_owned();
+        let name = ["apply", "--filename", &path, "--output=jsonpath={.metadata.name}"];
+        self.kubectl_output(&name).await
     }
 
     /// Everything that may explain a failure.

@@ -9,6 +9,7 @@ mod databases;
 mod figures;
 mod forged;
 mod history;
+mod judged;
 mod many;
 mod midrun;
 mod refused;

@@ -70,7 +70,16 @@ pub(crate) fn full() -> [Value; 3] {
     let one = object(&json!({
         "window": "1d", "sampleDuration": "0s", "database": database, "cache": cache, "schedule": "0 2 * * 1", "timeZone": "Asia/Dhaka", "suspend": true, "historyLimit": 2,
         "activeDeadlineSeconds": 300, "ttlSecondsAfterFinished": 60, "sources": sources, "web": names, "api": api,
-        "metrics": [{"name": "busy", "query": "avg(busy)", "unit": "Ratio"}],
+        "metrics": [{"name": "busy", "query": "avg(busy)", "unit": "Ratio", "better": "Lower"}],
+        "objectives": [{
+            "name": "page-load", "indicator": "web.latency.p95", "lessThan": "3s", "warning": "2s", "for": "10m",
+        }],
+        "compareTo": {
+            "type": "Baseline", "baseline": {"name": "before", "run": "before-1"}, "allowedChange": "2.5%",
+            "confidence": "95%", "alignment": "HourOfWeek",
+        },
+        "deletionPolicy": "Retain",
+        "prometheusRule": {"enabled": true, "labels": {"release": "prometheus"}},
     }));
     let other = with(
         one.clone(),
@@ -82,6 +91,11 @@ pub(crate) fn full() -> [Value; 3] {
                 json!({"ca": {"configMapKeyRef": key}, "serverName": "prom.example"}),
             ),
             ("/sources/prometheus/headers/0", json!({"name": "X-Key", "valueFrom": {"secretKeyRef": key}})),
+            (
+                "/objectives/0",
+                json!({"name": "free", "query": "avg(free)", "unit": "Ratio", "greaterThan": "10%", "warning": "20%"}),
+            ),
+            ("/compareTo", json!({"type": "Record", "record": {"configMapRef": {"name": "last-year"}}})),
         ],
     );
     let third = with(
@@ -107,7 +121,7 @@ pub(crate) fn full_status(metadata: &Value) -> Value {
             "lastTransitionTime": time,
         }],
         "summary": {
-            "pageP95": "412ms", "apiP95": "96ms", "dbP95": "60-240ms", "cacheHit": "94.2%", "requests": "20/s",
+            "objectives": "4/5", "change": "Improved", "pageP95": "412ms", "apiP95": "96ms", "dbP95": "60-240ms", "cacheHit": "94.2%", "requests": "20/s",
             "errors": "0%", "coverage": "99%",
         },
         "lastRunTime": time, "nextRunTime": time, "lastSlot": time, "lastRequestHandled": "a",
@@ -122,6 +136,12 @@ pub(crate) fn full_status(metadata: &Value) -> Value {
         "history": [{
             "name": "dairy-0", "finishedAt": time, "complete": true, "recordSha256": "b", "specHash": "v1:b",
         }],
+        "objectives": [{"name": "page-load", "result": "Met", "value": "412ms", "target": "lessThan 3s"}],
+        "comparison": {
+            "against": "before-1", "recordSha256": "b", "verdict": "Improved",
+            "changes": [{"indicator": "web.latency.p95", "verdict": "Improved", "change": "151ms -> 13ms (-91%)"}],
+        },
+        "judgement": {"run": "dairy-0", "hash": "v1:c", "findings": 1, "top": ["slow-statement: 7"]},
         "sources": [{
             "name": "prometheus", "state": "Failed", "reason": "NoData", "message": "Nothing.", "durationMs": 1,
         }],

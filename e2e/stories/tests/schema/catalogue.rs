@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bases::{full, least, least_with, with};
 use crate::case::{Case, Expected};
+use crate::judging;
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
@@ -30,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(shapes());
     cases.extend(servers());
     cases.extend(labels());
+    cases.extend(judging::cases());
     cases
 }
 

@@ -6,6 +6,7 @@ mod case;
 mod catalogue;
 mod explain;
 mod fields;
+mod judging;
 mod objects;
 mod oracle;
 mod rules;
