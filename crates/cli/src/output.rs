@@ -25,12 +25,18 @@ pub(crate) enum Format {
 /// The output cannot be written, or a number of the record has no JSON.
 pub(crate) fn write(record: &BaselineRecord, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
     let text = match format {
-        Format::Table => plimsoll_report::table(record),
-        Format::Markdown => plimsoll_report::markdown(record),
+        Format::Table => plimsoll_report::table(record, None, terminal_width()),
+        Format::Markdown => plimsoll_report::markdown(record, None),
         Format::Json => serde_json::to_string_pretty(record).map_err(Failure::failed)? + "\n",
         Format::Yaml => serde_yaml::to_string(record).map_err(Failure::failed)?,
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// Columns of the terminal that standard output is; none where it is a file or another program, for which nothing is cut.
+fn terminal_width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| terminal.size_checked()).flatten().map(|(_, columns)| usize::from(columns))
 }

@@ -144,7 +144,7 @@ pub fn report_map(record: &BaselineRecord, sha256: &str, generation: i64, names:
         },
         data: Some(BTreeMap::from([
             (JUDGEMENT.to_owned(), judgement),
-            (REPORT.to_owned(), bounded_report(plimsoll_report::markdown(record))),
+            (REPORT.to_owned(), bounded_report(plimsoll_report::markdown(record, None))),
         ])),
         binary_data: None,
         immutable: None,

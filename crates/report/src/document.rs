@@ -1,5 +1,7 @@
 //! What a report consists of, before it is Markdown or a terminal's table.
 
+use std::borrow::Cow;
+
 use crate::escape;
 
 /// Most characters of a cell.
@@ -22,6 +24,8 @@ pub(crate) enum Block {
     Paragraph(Text),
     /// Items, one line each.
     List(Vec<Text>),
+    /// Items in an order that matters.
+    Numbered(Vec<Text>),
     /// Rows and columns.
     Grid(Grid),
 }
@@ -42,6 +46,9 @@ pub(crate) enum Span {
     Strong(String),
     /// Code, word for word.
     Code(String),
+    /// Path of the basis that the words before it rest on: a link where a page can have one, nothing elsewhere.
+    #[expect(dead_code, reason = "the page comes next")]
+    Source(String),
 }
 
 impl Text {
@@ -74,6 +81,12 @@ impl Text {
         self
     }
 
+    /// Appends a link to the basis of a path.
+    pub(crate) fn source(mut self, path: Option<&str>) -> Self {
+        self.spans.extend(path.map(|path| Span::Source(path.to_owned())));
+        self
+    }
+
     /// Appends a sentence of the measured world, with one full stop at its end.
     pub(crate) fn sentence(self, text: &str) -> Self {
         self.outside(text.trim().trim_end_matches('.')).plain(".")
@@ -90,46 +103,110 @@ pub(crate) enum Align {
 }
 
 /// A column of a [`Grid`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Column {
     /// Its heading.
-    pub(crate) title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     /// Which side its cells lean on.
     pub(crate) align: Align,
+    /// Whether its cells are sentences, which a terminal writes below their row.
+    pub(crate) is_prose: bool,
 }
 
 /// A column of words.
-pub(crate) fn words(title: &'static str) -> Column {
-    Column { title, align: Align::Left }
+pub(crate) fn words(title: impl Into<Cow<'static, str>>) -> Column {
+    Column { title: title.into(), align: Align::Left, is_prose: false }
 }
 
 /// A column of numbers.
-pub(crate) fn numbers(title: &'static str) -> Column {
-    Column { title, align: Align::Right }
+pub(crate) fn numbers(title: impl Into<Cow<'static, str>>) -> Column {
+    Column { title: title.into(), align: Align::Right, is_prose: false }
+}
+
+/// A column of sentences.
+pub(crate) fn prose(title: impl Into<Cow<'static, str>>) -> Column {
+    Column { title: title.into(), align: Align::Left, is_prose: true }
+}
+
+/// How a word is meant, for places that have colours and shapes. The word itself always says it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// As it should be.
+    Good,
+    /// Near a bound.
+    Warning,
+    /// As it should not be.
+    Bad,
+    /// Not to be said.
+    Unknown,
+    /// Neither good nor bad.
+    Neutral,
+}
+
+/// A cell that has a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cell {
+    /// Its text.
+    pub(crate) text: String,
+    /// How it is meant, where it is a verdict.
+    pub(crate) tone: Option<Tone>,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, tone: None }
+    }
+}
+
+/// A verdict as a cell.
+pub(crate) fn verdict(text: impl Into<String>, tone: Tone) -> Cell {
+    Cell { text: text.into(), tone: Some(tone) }
+}
+
+/// A row of a [`Grid`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Row {
+    cells: Vec<Option<Cell>>,
+    source: Option<String>,
+}
+
+impl Row {
+    /// Says which path of the record the row is of, so that its basis can be found.
+    pub(crate) fn source(&mut self, path: Option<&str>) {
+        self.source = path.map(str::to_owned);
+    }
 }
 
 /// A table. A column without a single cell is not shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Grid {
     columns: Vec<Column>,
-    rows: Vec<Vec<Option<String>>>,
+    rows: Vec<Row>,
 }
 
 impl Grid {
     /// A table without rows.
-    pub(crate) fn new<const N: usize>(columns: [Column; N]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
     /// Appends a row; cells beyond the columns are dropped, missing ones are empty.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [Option<String>; N]) {
-        let clean = |cell: String| {
-            let cell = escape::clean(&cell, CELL_LENGTH);
-            (!cell.is_empty()).then_some(cell)
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Option<String>>) -> &mut Row {
+        self.cells(cells.into_iter().map(|cell| cell.map(Cell::from)))
+    }
+
+    /// Appends a row of cells that may be verdicts; cells beyond the columns are dropped, missing ones are empty.
+    pub(crate) fn cells(&mut self, cells: impl IntoIterator<Item = Option<Cell>>) -> &mut Row {
+        let clean = |(cell, column): (Option<Cell>, &Column)| {
+            let cell = cell?;
+            let length = if column.is_prose { MESSAGE_LENGTH } else { CELL_LENGTH };
+            let text = escape::clean(&cell.text, length);
+            (!text.is_empty()).then_some(Cell { text, ..cell })
         };
-        let mut row: Vec<Option<String>> = cells.into_iter().map(|cell| cell.and_then(clean)).collect();
-        row.resize(self.columns.len(), None);
-        self.rows.push(row);
+        let mut cells: Vec<Option<Cell>> = cells.into_iter().zip(&self.columns).map(clean).collect();
+        cells.resize(self.columns.len(), None);
+        self.rows.push(Row { cells, source: None });
+        self.rows.last_mut().expect("a row was just added")
     }
 
     /// The table as a block, or nothing where it has no row.
@@ -138,20 +215,28 @@ impl Grid {
     }
 
     /// The columns that have a cell.
-    pub(crate) fn columns(&self) -> Vec<Column> {
-        self.shown().into_iter().map(|index| self.columns[index]).collect()
+    pub(crate) fn columns(&self) -> Vec<&Column> {
+        self.shown().into_iter().map(|index| &self.columns[index]).collect()
     }
 
-    /// The rows, each with a cell for every column that is shown.
+    /// The rows, each with a text for every column that is shown.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
+        self.shown_rows().map(|(cells, _)| {
+            cells.into_iter().map(|cell| cell.map(|cell| cell.text.as_str()).unwrap_or_default()).collect()
+        })
+    }
+
+    /// The rows, each with a cell for every column that is shown, and with the path that it is of.
+    pub(crate) fn shown_rows(&self) -> impl Iterator<Item = (Vec<Option<&Cell>>, Option<&str>)> {
         let shown = self.shown();
-        self.rows
-            .iter()
-            .map(move |row| shown.iter().map(|index| row[*index].as_deref().unwrap_or_default()).collect())
+        self.rows.iter().map(move |row| {
+            (shown.iter().map(|index| row.cells[*index].as_ref()).collect(), row.source.as_deref())
+        })
     }
 
     fn shown(&self) -> Vec<usize> {
-        (0..self.columns.len()).filter(|index| self.rows.iter().any(|row| row[*index].is_some())).collect()
+        let has_cell = |index: &usize| self.rows.iter().any(|row| row.cells[*index].is_some());
+        (0..self.columns.len()).filter(has_cell).collect()
     }
 }
 

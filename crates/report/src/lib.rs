@@ -1,10 +1,12 @@
-//! Records to text for people: `report.md`, the table of a terminal, and the columns of `kubectl get`.
+//! Records and what was judged of them to text for people: `report.md`, the table of a terminal, a page, and the
+//! columns of `kubectl get`.
 //!
 //! Pure: a record goes in, a text comes out, and the same record always gives the same text. Sections build a small
-//! document, two renderers write it; both escape and clean every text, ours or not, so that nothing a measured
+//! document, renderers write it; each escapes and cleans every text, ours or not, so that nothing a measured
 //! system says can change the shape of a report. A column or line appears only with its figure, and a figure that
 //! could not be had is named with its reason, never written as 0.
 
+use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::BaselineRecord;
 
 mod document;
@@ -19,17 +21,19 @@ mod tests;
 
 pub use summary::{Summary, summary};
 
-/// The whole `report.md`: GitHub-flavoured Markdown, ending in a newline.
+/// The whole `report.md`: GitHub-flavoured Markdown, ending in a newline. With a judgement the verdict comes first.
 #[must_use]
-pub fn markdown(record: &BaselineRecord) -> String {
-    let mut blocks = section::report(record);
+pub fn markdown(record: &BaselineRecord, judgement: Option<&Judgement>) -> String {
+    let mut blocks = section::report(record, judgement);
     blocks.extend(section::closing(record));
     markdown::render(&blocks)
 }
 
-/// The report for a terminal: aligned columns, at most 100 columns wide, no escape sequences,
-/// ending in a newline.
+/// The report for a terminal: aligned columns, no escape sequences, ending in a newline.
+///
+/// `width` is how many columns the terminal has, at least 40: cells are cut so that rows fit. Without it nothing is
+/// cut, which is for files and other programs. Sentences are broken at 100 columns at most.
 #[must_use]
-pub fn table(record: &BaselineRecord) -> String {
-    table::render(&section::report(record))
+pub fn table(record: &BaselineRecord, judgement: Option<&Judgement>, width: Option<usize>) -> String {
+    table::render(&section::report(record, judgement), width)
 }

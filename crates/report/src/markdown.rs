@@ -19,6 +19,12 @@ fn block(block: &Block) -> String {
             let items: Vec<String> = items.iter().map(|item| format!("- {}", line(item))).collect();
             items.join("\n")
         }
+        Block::Numbered(items) => {
+            let numbered = items.iter().enumerate();
+            let items: Vec<String> =
+                numbered.map(|(index, item)| format!("{}. {}", index + 1, line(item))).collect();
+            items.join("\n")
+        }
         Block::Grid(grid) => table(grid),
     }
 }
@@ -32,6 +38,7 @@ fn line(text: &Text) -> String {
             Span::Strong(text) if text.is_empty() => String::new(),
             Span::Strong(text) => format!("**{}**", escape::markdown(text)),
             Span::Code(text) => escape::code_span(text),
+            Span::Source(_) => String::new(),
         })
         .collect();
     escape::block_start(&spans)
@@ -40,7 +47,7 @@ fn line(text: &Text) -> String {
 /// Cells are padded, so that the raw text reads as a table too.
 fn table(grid: &Grid) -> String {
     let columns = grid.columns();
-    let header: Vec<String> = columns.iter().map(|column| escape::markdown(column.title)).collect();
+    let header: Vec<String> = columns.iter().map(|column| escape::markdown(&column.title)).collect();
     let rows: Vec<Vec<String>> =
         grid.rows().map(|cells| cells.into_iter().map(escape::markdown).collect()).collect();
     let width = |index: usize| {

@@ -1,13 +1,16 @@
 //! The sections of a report, each from its part of the record.
 
+use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::{BaselineRecord, Basis};
 
 use crate::document::{Block, Text};
 use statements::Statements;
 
 mod cache;
+pub(crate) mod comparison;
 mod database;
 pub(crate) mod figures;
+pub(crate) mod findings;
 mod header;
 mod indexes;
 mod infrastructure;
@@ -18,11 +21,26 @@ mod query_analysis;
 mod resources;
 mod sources;
 mod statements;
+pub(crate) mod verdict;
 
-/// Every section that the record has something for.
-pub(crate) fn report(record: &BaselineRecord) -> Vec<Block> {
-    let mut blocks = header::blocks(record);
-    blocks.extend(sources::blocks(record));
+/// Every section that there is something for: the verdict, what was judged, what was measured.
+pub(crate) fn report(record: &BaselineRecord, judgement: Option<&Judgement>) -> Vec<Block> {
+    let mut blocks = vec![header::title(record)];
+    blocks.extend(judgement.and_then(verdict::line));
+    blocks.extend(header::blocks(record));
+    if let Some(judgement) = judgement {
+        blocks.extend(verdict::objectives(record, judgement));
+        blocks.extend(comparison::blocks(judgement));
+        blocks.extend(findings::blocks(judgement));
+        blocks.extend(findings::trend(&judgement.trend));
+    }
+    blocks.extend(measured(record));
+    blocks
+}
+
+/// The sections of what was measured.
+pub(crate) fn measured(record: &BaselineRecord) -> Vec<Block> {
+    let mut blocks = sources::blocks(record);
     blocks.extend(figures::blocks("Web", &figures::web(record), record));
     blocks.extend(figures::blocks("API", &figures::api(record), record));
     blocks.extend(figures::endpoints(record));
@@ -67,6 +85,11 @@ pub(crate) fn closing(record: &BaselineRecord) -> Vec<Block> {
 /// The basis of an entry of a map: its own, or the one of the map as a whole. Keys may hold dots.
 fn basis_of_entry<'a>(record: &'a BaselineRecord, map: &str, key: &str) -> Option<&'a Basis> {
     record.basis.get(&format!("{map}.{key}")).or_else(|| record.basis.get(map))
+}
+
+/// The path under which a basis of the record stands. Bases of several figures can be equal, so it is told by its place.
+fn path_of<'a>(record: &'a BaselineRecord, basis: &Basis) -> Option<&'a str> {
+    record.basis.iter().find(|(_, other)| std::ptr::eq(*other, basis)).map(|(path, _)| path.as_str())
 }
 
 /// Whether the record says anything about a section: it holds it, or the reason why a figure of it is missing.

@@ -1,9 +1,10 @@
 //! The short strings behind the columns of `kubectl get`.
 
+use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::BaselineRecord;
 
 use crate::format;
-use crate::section::figures;
+use crate::section::{figures, verdict};
 
 /// Stands for a figure that is missing beside one that is there, so that web and API stay in their places.
 const MISSING: &str = "–";
@@ -11,6 +12,10 @@ const MISSING: &str = "–";
 /// What `status.summary` holds: the columns of `kubectl get`, preformatted. A column without a figure is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// Objectives met of all: `4/5`. A warning counts as met.
+    pub objectives: Option<String>,
+    /// How the record compares with the earlier one: `Improved`, `Unchanged`, `Regressed` or `Inconclusive`.
+    pub change: Option<String>,
     /// 95th percentile of the page load time: `412ms`; `>2.5s` where it lies past the last bucket.
     pub page_p95: Option<String>,
     /// 95th percentile of the API's response time.
@@ -28,9 +33,9 @@ pub struct Summary {
     pub coverage: Option<String>,
 }
 
-/// The short strings of a record.
+/// The short strings of a record and of what was judged of it.
 #[must_use]
-pub fn summary(record: &BaselineRecord) -> Summary {
+pub fn summary(record: &BaselineRecord, judgement: Option<&Judgement>) -> Summary {
     let (web, api) = (figures::web(record), figures::api(record));
     let value = |figures: &[figures::Figure<'_>], name: &str| {
         figures.iter().find(|figure| figure.name == name).and_then(|figure| figure.value.clone())
@@ -47,7 +52,14 @@ pub fn summary(record: &BaselineRecord) -> Summary {
     let query_time = record.database_metrics.as_ref().and_then(|metrics| metrics.query_time_p95_ms);
     let hit_rate =
         record.cache_metrics.as_ref().and_then(|metrics| metrics.hit_rate_window.or(metrics.hit_rate));
+    let objectives = judgement.map(|judgement| &judgement.objectives).filter(|all| !all.is_empty());
+    let comparison = judgement.and_then(|judgement| judgement.comparison.as_ref());
     Summary {
+        objectives: objectives.map(|all| {
+            let met = all.iter().filter(|objective| objective.result.is_met()).count();
+            format!("{met}/{}", all.len())
+        }),
+        change: comparison.map(|comparison| verdict::change_word(comparison.verdict).to_owned()),
         page_p95: value(&web, figures::P95),
         api_p95: value(&api, figures::P95),
         db_p95: query_time.map(|bounds| format::milliseconds_between(bounds.low, bounds.high)),
@@ -93,9 +105,9 @@ mod tests {
         for (bounds, text) in
             [((60.0, Some(240.0)), "60-240ms"), ((0.0, Some(240.0)), "<=240ms"), ((60.0, None), ">60ms")]
         {
-            assert_eq!(summary(&record(Some(bounds), [None; 2])).db_p95.as_deref(), Some(text));
+            assert_eq!(summary(&record(Some(bounds), [None; 2]), None).db_p95.as_deref(), Some(text));
         }
-        assert_eq!(summary(&record(None, [None; 2])), Summary::default());
+        assert_eq!(summary(&record(None, [None; 2]), None), Summary::default());
     }
 
     #[test]
@@ -103,7 +115,7 @@ mod tests {
         for (rates, text) in
             [([Some(94.2), Some(95.0)], "95%"), ([Some(94.2), None], "94.2%"), ([None, Some(0.0)], "0%")]
         {
-            assert_eq!(summary(&record(None, rates)).cache_hit.as_deref(), Some(text));
+            assert_eq!(summary(&record(None, rates), None).cache_hit.as_deref(), Some(text));
         }
     }
 }

@@ -65,54 +65,54 @@ fn blocks(text: &str) -> Vec<Block> {
 
 #[test]
 fn a_full_record_reads_well() {
-    insta::assert_snapshot!("full_markdown", markdown(&sample::full()));
-    insta::assert_snapshot!("full_table", table(&sample::full()));
+    insta::assert_snapshot!("full_markdown", markdown(&sample::full(), None));
+    insta::assert_snapshot!("full_table", table(&sample::full(), None, Some(100)));
 }
 
 #[test]
 fn a_failed_source_is_named_with_its_remedy_first() {
-    insta::assert_snapshot!("failed_markdown", markdown(&sample::failed()));
-    insta::assert_snapshot!("failed_table", table(&sample::failed()));
+    insta::assert_snapshot!("failed_markdown", markdown(&sample::failed(), None));
+    insta::assert_snapshot!("failed_table", table(&sample::failed(), None, Some(100)));
 }
 
 #[test]
 fn little_coverage_is_marked_and_missing_figures_say_why() {
     let record = sample::partial_coverage();
-    insta::assert_snapshot!("partial_markdown", markdown(&record));
-    insta::assert_snapshot!("partial_table", table(&record));
+    insta::assert_snapshot!("partial_markdown", markdown(&record, None));
+    insta::assert_snapshot!("partial_table", table(&record, None, Some(100)));
 }
 
 #[test]
 fn a_database_and_a_cache_without_faults_are_said_to_have_none() {
     let record = sample::nothing_found();
-    insta::assert_snapshot!("nothing_found_markdown", markdown(&record));
-    insta::assert_snapshot!("nothing_found_table", table(&record));
+    insta::assert_snapshot!("nothing_found_markdown", markdown(&record, None));
+    insta::assert_snapshot!("nothing_found_table", table(&record, None, Some(100)));
 }
 
 #[test]
 fn a_source_that_was_read_in_part_says_what_is_missing_and_why() {
     let record = sample::in_part();
-    insta::assert_snapshot!("in_part_markdown", markdown(&record));
-    insta::assert_snapshot!("in_part_table", table(&record));
+    insta::assert_snapshot!("in_part_markdown", markdown(&record, None));
+    insta::assert_snapshot!("in_part_table", table(&record, None, Some(100)));
 }
 
 #[test]
 fn an_empty_record_has_no_sections() {
-    insta::assert_snapshot!("empty_markdown", markdown(&sample::empty()));
-    insta::assert_snapshot!("empty_table", table(&sample::empty()));
+    insta::assert_snapshot!("empty_markdown", markdown(&sample::empty(), None));
+    insta::assert_snapshot!("empty_table", table(&sample::empty(), None, Some(100)));
 }
 
 #[test]
 fn the_columns_of_kubectl_are_short() {
     let columns = |record| {
-        let summary = summary(&record);
+        let summary = summary(&record, None);
         [summary.page_p95, summary.api_p95, summary.requests, summary.errors, summary.coverage]
     };
     let full = [Some("412ms"), Some("181ms"), Some("20.1/s, 19.8/s"), Some("0.123%, 0%"), Some("99.8%")];
     assert_eq!(columns(sample::full()), full.map(|text| text.map(str::to_owned)));
     let partial = [Some("4.2ms"), None, Some("20/s, –"), None, Some("14.2%")];
     assert_eq!(columns(sample::partial_coverage()), partial.map(|text| text.map(str::to_owned)));
-    assert_eq!(summary(&sample::empty()), Summary::default());
+    assert_eq!(summary(&sample::empty(), None), Summary::default());
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_percentile_past_the_last_bucket_is_only_bounded_from_below() {
     let basis = record.basis.get_mut("web_metrics.page_load_p95_ms").unwrap();
     basis.resolution_ms = Some(vec![2_500.0]);
     record.web_metrics.as_mut().unwrap().page_load_p95_ms = Some(2_500.0);
-    assert_eq!(summary(&record).page_p95.as_deref(), Some(">2.5s"));
+    assert_eq!(summary(&record, None).page_p95.as_deref(), Some(">2.5s"));
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn one_section_alone_has_one_figure_a_column() {
     let mut record = sample::full();
     record.web_metrics = None;
     record.basis.retain(|path, _| !path.starts_with("web_metrics"));
-    assert_eq!(summary(&record).requests.as_deref(), Some("19.8/s"));
-    assert!(!markdown(&record).contains("## Web"));
+    assert_eq!(summary(&record, None).requests.as_deref(), Some("19.8/s"));
+    assert!(!markdown(&record, None).contains("## Web"));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_pod_with_dots_in_its_name_has_its_own_coverage() {
     record.basis.insert("infrastructure_metrics.cpu_usage_by_pod".to_owned(), basis.clone());
     basis.coverage_percent = Some(12.5);
     record.basis.insert("infrastructure_metrics.cpu_usage_by_pod.node.local".to_owned(), basis);
-    assert!(markdown(&record).contains("12.5%, not judged"), "{}", markdown(&record));
+    assert!(markdown(&record, None).contains("12.5%, not judged"), "{}", markdown(&record, None));
 }
 
 #[test]
@@ -154,14 +154,14 @@ fn a_list_that_was_read_and_is_empty_is_said_to_be_empty() {
     record.api_metrics.as_mut().unwrap().top_endpoints = Some(indexmap::IndexMap::new());
     record.infrastructure_metrics = Some(plimsoll_analysis::record::InfrastructureMetrics::default());
     record.basis.retain(|path, _| !path.starts_with("infrastructure_metrics"));
-    let text = markdown(&record);
+    let text = markdown(&record, None);
     assert!(text.contains("No endpoint answered a request within the window."), "{text}");
     assert!(text.contains("No pod of the namespace was seen within the window."), "{text}");
 }
 
 #[test]
 fn hostile_texts_change_nothing_but_text() {
-    let calm = shape(&markdown(&sample::saying("calm")));
+    let calm = shape(&markdown(&sample::saying("calm"), None));
     for text in [
         "a | b || c |",
         "a \\| b \\",
@@ -181,13 +181,13 @@ fn hostile_texts_change_nothing_but_text() {
         "1)",
     ] {
         let text = format!("{text} end");
-        assert_eq!(shape(&markdown(&sample::saying(&text))), calm, "{text:?}");
+        assert_eq!(shape(&markdown(&sample::saying(&text), None)), calm, "{text:?}");
     }
 }
 
 #[test]
 fn a_very_long_text_is_cut() {
-    let text = markdown(&sample::saying(&"x".repeat(100_000)));
+    let text = markdown(&sample::saying(&"x".repeat(100_000)), None);
     assert!(text.len() < 150_000, "{} bytes", text.len());
 }
 
@@ -218,13 +218,13 @@ proptest! {
     #[test]
     fn no_text_of_the_record_becomes_markup(text in hostile()) {
         // A text of its own at both ends keeps it from being empty, in which case emphasis rightly vanishes.
-        let written = markdown(&sample::saying(&format!("a{text}z")));
-        prop_assert_eq!(shape(&written), shape(&markdown(&sample::saying("calm"))), "{}", written);
+        let written = markdown(&sample::saying(&format!("a{text}z")), None);
+        prop_assert_eq!(shape(&written), shape(&markdown(&sample::saying("calm"), None)), "{}", written);
     }
 
     #[test]
     fn no_text_of_the_record_reaches_a_terminals_control(text in hostile()) {
-        let written = table(&sample::saying(&text));
+        let written = table(&sample::saying(&text), None, Some(100));
         for line in written.lines() {
             prop_assert!(line.width() <= 100, "{} columns: {}", line.width(), line);
             prop_assert!(!line.chars().any(char::is_control), "{:?}", line);

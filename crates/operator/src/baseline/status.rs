@@ -209,7 +209,7 @@ fn sources(sources: &[Source]) -> Vec<SourceStatus> {
 
 fn summary(record: &plimsoll_analysis::record::BaselineRecord) -> BaselineSummary {
     let word = |text: Option<String>| text.map(|text| cut(&text, MAX_WORD));
-    let summary = plimsoll_report::summary(record);
+    let summary = plimsoll_report::summary(record, None);
     BaselineSummary {
         page_p95: word(summary.page_p95),
         api_p95: word(summary.api_p95),

@@ -234,9 +234,8 @@ fn configuration(record: &BaselineRecord, analysis: &CacheAnalysis) -> Vec<Block
     }
     let Some(grid) = grid.block() else { return Vec::new() };
     let mut blocks = vec![Block::Subheading("Configuration")];
-    if let Some(basis) = record.basis_of("cache_analysis.current_config") {
-        blocks.push(Block::Paragraph(Text::new(lists::counted(basis, record))));
-    }
+    let basis = record.basis_of("cache_analysis.current_config");
+    blocks.extend(basis.map(|_| lists::captioned("", basis, record)));
     blocks.push(grid);
     if analysis.suggested_config.as_ref().is_some_and(IndexMap::is_empty) {
         blocks.push(Block::Paragraph(Text::new("Suggested changes: none.")));

@@ -1,13 +1,12 @@
 //! A PostgreSQL database: connections, query time, the largest tables, the slowest statements.
 
 use plimsoll_analysis::record::{
-    BaselineRecord, Basis, Connections, DatabaseAnalysis, DatabaseMetrics, DatabaseServer, QueryTimeMethod,
-    Source,
+    BaselineRecord, Connections, DatabaseAnalysis, DatabaseMetrics, DatabaseServer, QueryTimeMethod, Source,
 };
 
 use super::figures::{self, Figure};
 use super::has_basis;
-use super::lists::{self, counted};
+use super::lists::{self, captioned};
 use super::sources::float;
 use super::statements::Statements;
 use crate::document::{Block, Grid, Text, list, numbers, words};
@@ -200,11 +199,6 @@ fn slowest<'a>(record: &'a BaselineRecord, statements: &mut Statements<'a>) -> V
     }
     blocks.extend(statements.texts());
     blocks
-}
-
-fn captioned(caption: &str, basis: Option<&Basis>, record: &BaselineRecord) -> Block {
-    let counted = basis.map(|basis| format!(" {}", counted(basis, record))).unwrap_or_default();
-    Block::Paragraph(Text::new(format!("{caption}{counted}")))
 }
 
 /// The name of a table: with its schema, where that is not `public`.

@@ -2,7 +2,7 @@
 
 use plimsoll_analysis::record::{BaselineRecord, Basis, BasisKind, JUDGED_COVERAGE_PERCENT, Window};
 
-use super::{basis_of_entry, has_basis};
+use super::{basis_of_entry, has_basis, path_of};
 use crate::document::{Block, Grid, Text, list, numbers, words};
 use crate::format;
 
@@ -180,7 +180,7 @@ pub(super) fn table(figures: &[Figure<'_>], record: &BaselineRecord) -> Grid {
         figures.iter().all(|figure| figure.basis.is_none_or(|basis| basis.kind == BasisKind::Window));
     for figure in figures.iter().filter(|figure| figure.value.is_some()) {
         let basis = figure.basis;
-        grid.row([
+        let cells = [
             Some(figure.label()),
             figure.value.clone(),
             basis.and_then(|basis| bounds(basis.resolution_ms.as_deref()?)),
@@ -190,7 +190,8 @@ pub(super) fn table(figures: &[Figure<'_>], record: &BaselineRecord) -> Grid {
                 format!("{} {}{plural}", format::count(samples), figure.sample)
             }),
             basis.and_then(coverage),
-        ]);
+        ];
+        grid.row(cells).source(basis.and_then(|basis| path_of(record, basis)));
     }
     grid
 }

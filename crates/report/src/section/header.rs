@@ -7,15 +7,17 @@ use super::{cache, database};
 use crate::document::{Block, Text};
 use crate::format;
 
+/// The report's own heading.
+pub(super) fn title(record: &BaselineRecord) -> Block {
+    Block::Title(Text::new("Performance baseline ").outside(&record.name))
+}
+
 pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
-    let mut blocks = vec![
-        Block::Title(Text::new("Performance baseline ").outside(&record.name)),
-        Block::List(vec![
-            Text::new("Namespace ").outside(&record.namespace).plain(", run ").outside(&record.run),
-            Text::new("Window ").plain(format::interval(record.window.from, record.window.to)),
-            state(record),
-        ]),
-    ];
+    let mut blocks = vec![Block::List(vec![
+        Text::new("Namespace ").outside(&record.namespace).plain(", run ").outside(&record.run),
+        Text::new("Window ").plain(format::interval(record.window.from, record.window.to)),
+        state(record),
+    ])];
     blocks.extend(headline(record).map(Block::Paragraph));
     // Paragraphs, since a list right after a list would become part of it.
     blocks.extend(record.sources.iter().filter_map(problem).map(Block::Paragraph));

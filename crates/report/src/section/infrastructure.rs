@@ -20,7 +20,9 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
     let mut blocks = vec![Block::Heading("Infrastructure")];
     let pods = pods(record, &metrics).block();
     if pods.is_some() {
-        blocks.push(Block::Paragraph(explanation(&metrics)));
+        let paths = ["cpu_usage_by_pod", "memory_mb_by_pod"].map(|key| format!("{SECTION}.{key}"));
+        let source = paths.iter().find(|path| record.basis.contains_key(*path));
+        blocks.push(Block::Paragraph(explanation(&metrics).source(source.map(String::as_str))));
     }
     blocks.extend(pods);
     let figures = figures(record, &metrics);

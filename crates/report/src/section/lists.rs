@@ -4,6 +4,7 @@
 use plimsoll_analysis::record::{BaselineRecord, Basis, Source, SourceState};
 
 use super::figures::{self, Figure};
+use super::path_of;
 use crate::document::{Block, Grid, Text};
 use crate::format;
 
@@ -42,12 +43,16 @@ impl<'a> Listed<'a> {
     /// Heading, caption and table, where there is an entry.
     pub(super) fn blocks(self, record: &BaselineRecord) -> Vec<Block> {
         let Some(grid) = self.grid.block() else { return Vec::new() };
-        let caption = match self.basis {
-            Some(basis) => format!("{} {}", self.caption, counted(basis, record)),
-            None => self.caption,
-        };
-        vec![Block::Subheading(self.title), Block::Paragraph(Text::new(caption)), grid]
+        vec![Block::Subheading(self.title), captioned(&self.caption, self.basis, record), grid]
     }
+}
+
+/// What a list is, and what its numbers cover, with the way to their basis.
+pub(super) fn captioned(caption: &str, basis: Option<&Basis>, record: &BaselineRecord) -> Block {
+    let counted = basis.map(|basis| counted(basis, record)).unwrap_or_default();
+    let space = if caption.is_empty() || counted.is_empty() { "" } else { " " };
+    let path = basis.and_then(|basis| path_of(record, basis));
+    Block::Paragraph(Text::new(format!("{caption}{space}{counted}")).source(path))
 }
 
 /// What the numbers of a list cover, as a sentence.

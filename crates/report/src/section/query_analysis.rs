@@ -4,10 +4,10 @@ use plimsoll_analysis::record::{BaselineRecord, DatabaseAnalysis};
 
 use super::database::{SOURCE, qualified};
 use super::figures::{self, Figure};
-use super::lists::{self, Listed, counted};
+use super::lists::{self, Listed};
 use super::statements::Statements;
 use super::{has_basis, indexes};
-use crate::document::{Block, Grid, Text, list, numbers, words};
+use crate::document::{Block, Grid, list, numbers, words};
 use crate::format;
 
 /// Path of the section.
@@ -190,6 +190,6 @@ fn settings(record: &BaselineRecord, analysis: &DatabaseAnalysis) -> Vec<Block> 
     }
     let Some(grid) = grid.block() else { return Vec::new() };
     let basis = record.basis_of("database_analysis.settings");
-    let caption = basis.map(|basis| Block::Paragraph(Text::new(counted(basis, record))));
+    let caption = basis.map(|_| lists::captioned("", basis, record));
     std::iter::once(Block::Subheading("Settings")).chain(caption).chain([grid]).collect()
 }
