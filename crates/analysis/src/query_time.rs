@@ -13,6 +13,8 @@
 
 use crate::record::StatementCounter;
 
+/// The percentile of the query time, as a part of all executions.
+pub const P95: f64 = 0.95;
 /// Halvings of the interval in which a bound is searched: more than a double has digits.
 const HALVINGS: u32 = 200;
 /// Relative width at which the search ends.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::query_time::{Moments, quantile_bounds};
+use crate::query_time::{Moments, P95, quantile_bounds};
 use crate::record::{
     BaselineRecord, Basis, BasisKind, CacheCounters, Counters, DatabaseCounters, QueryTime, QueryTimeMethod,
     SlowStatement, StatementCounter, StatementMean,
@@ -16,10 +16,8 @@ use crate::request::DatabaseRequest;
 
 /// Most statements that a run's counters list by themselves: a list of as many may lack some.
 pub const MAX_STATEMENTS: usize = 300;
-/// Most statements above the threshold that a record lists.
-const MAX_SLOW: usize = 20;
-/// The percentile of the query time.
-const P95: f64 = 0.95;
+/// Most statements above the threshold that a record lists, as in the seed.
+pub const MAX_SLOW: usize = 20;
 
 const HIT_RATE: &str = "cache_metrics.hit_rate_window";
 const BLOCKS: &str = "database_analysis.cache_hit_ratio";
@@ -151,7 +149,7 @@ fn statements(
         add_note(&mut basis, note);
     }
     let mut slowest: Vec<&StatementCounter> = delta.statements.iter().collect();
-    slowest.sort_by(|a, b| mean(b).total_cmp(&mean(a)).then_with(|| a.query_id.cmp(&b.query_id)));
+    slowest.sort_by(|a, b| a.slower(b));
     if let Some(metrics) = &mut record.database_metrics
         && metrics.slow_queries.is_some()
     {
@@ -186,16 +184,10 @@ fn query_time(record: &mut BaselineRecord, delta: &Delta, mut basis: Basis, aske
     record.basis.insert(QUERY_TIME.to_owned(), basis);
 }
 
-/// Mean execution time, milliseconds.
-#[expect(clippy::cast_precision_loss, reason = "a mean")]
-fn mean(one: &StatementCounter) -> f64 {
-    one.total_ms / one.calls.max(1) as f64
-}
-
 fn by_mean(one: &StatementCounter) -> StatementMean {
     StatementMean {
         calls: one.calls,
-        avg_time_ms: mean(one),
+        avg_time_ms: one.mean_ms(),
         query: one.query.clone(),
         query_id: one.query_id.clone(),
     }
@@ -204,10 +196,10 @@ fn by_mean(one: &StatementCounter) -> StatementMean {
 fn above_threshold(slowest: &[&StatementCounter], asked: &DatabaseRequest) -> Vec<SlowStatement> {
     #[expect(clippy::cast_precision_loss, reason = "a threshold of milliseconds")]
     let threshold = asked.slow_query_threshold_ms as f64;
-    let above = slowest.iter().take_while(|one| mean(one) > threshold).take(MAX_SLOW);
+    let above = slowest.iter().take_while(|one| one.mean_ms() > threshold).take(MAX_SLOW);
     let slow = above.map(|one| SlowStatement {
         calls: one.calls,
-        avg_ms: mean(one),
+        avg_ms: one.mean_ms(),
         total_ms: one.total_ms,
         rows: one.rows,
         query: one.query.clone(),
@@ -261,8 +253,8 @@ fn delta(before: &DatabaseCounters, now: &DatabaseCounters, cap: usize) -> Resul
                 delta.is_whole = false;
                 delta.statements.push(one.clone());
             }
-            Some(before) => delta.statements.extend(difference(before, one)),
-            None if before_is_full => add(&mut rest_now, one),
+            Some(before) => delta.statements.extend(one.since(before)),
+            None if before_is_full => rest_now.get_or_insert_default().add(one),
             None => delta.statements.push(one.clone()),
         }
     }
@@ -273,7 +265,7 @@ fn delta(before: &DatabaseCounters, now: &DatabaseCounters, cap: usize) -> Resul
     let listed: BTreeMap<&str, ()> = now.statements.iter().map(|one| (one.query_id.as_str(), ())).collect();
     for one in before.statements.iter().filter(|one| !listed.contains_key(one.query_id.as_str())) {
         if now_is_full {
-            add(&mut rest_before, one);
+            rest_before.get_or_insert_default().add(one);
         } else {
             delta.is_whole = false;
         }
@@ -299,43 +291,8 @@ fn rest(
         (None, now) => Ok(now.filter(|now| now.calls > 0).cloned()),
         (Some(_), None) => Err(()),
         (Some(before), Some(now)) if now.calls < before.calls || now.total_ms < before.total_ms => Err(()),
-        (Some(before), Some(now)) => Ok(difference(before, now)),
+        (Some(before), Some(now)) => Ok(now.since(before)),
     }
-}
-
-fn add(sum: &mut Option<StatementCounter>, one: &StatementCounter) {
-    let sum = sum.get_or_insert_with(|| StatementCounter {
-        query_id: String::new(),
-        calls: 0,
-        total_ms: 0.0,
-        squares_ms2: 0.0,
-        rows: 0,
-        query: None,
-    });
-    sum.calls = sum.calls.saturating_add(one.calls);
-    sum.total_ms += one.total_ms;
-    sum.squares_ms2 += one.squares_ms2;
-    sum.rows = sum.rows.saturating_add(one.rows);
-}
-
-/// What a statement did between two runs; `None` where it was not called.
-fn difference(before: &StatementCounter, now: &StatementCounter) -> Option<StatementCounter> {
-    let calls = now.calls.checked_sub(before.calls).filter(|calls| *calls > 0)?;
-    #[expect(clippy::cast_precision_loss, reason = "a bound of rounding errors")]
-    let count = calls as f64;
-    let total = (now.total_ms - before.total_ms).max(0.0);
-    // A small difference of large sums: what rounding may have taken away is given back, so that the bounds of the
-    // percentile stay bounds. No times have smaller squares than equal ones.
-    let rounding = now.squares_ms2 * f64::EPSILON * 8.0;
-    let squares = (now.squares_ms2 - before.squares_ms2 + rounding).max(total * total / count);
-    Some(StatementCounter {
-        query_id: now.query_id.clone(),
-        calls,
-        total_ms: total,
-        squares_ms2: squares,
-        rows: now.rows.saturating_sub(before.rows),
-        query: now.query.clone(),
-    })
 }
 
 #[cfg(test)]

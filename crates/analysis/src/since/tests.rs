@@ -232,10 +232,20 @@ fn kept(second: i64, all: &[StatementCounter], cap: usize) -> DatabaseCounters {
         if index < cap {
             counters.statements.push(one);
         } else {
-            add(&mut counters.others, &one);
+            counters.others.get_or_insert_default().add(&one);
         }
     }
     counters
+}
+
+#[test]
+fn counters_that_do_not_say_of_which_database_they_are_make_no_difference() {
+    let now = database(900, vec![counter("1", 14, 5.0)]);
+    let mut old = serde_json::to_value(&now).unwrap();
+    old.as_object_mut().unwrap().remove("database");
+    let old: DatabaseCounters = serde_json::from_value(old).unwrap();
+    assert_eq!(same_server(&DatabaseCounters { at: at(100), ..old }, &now), Err(OTHER_DATABASE));
+    assert_eq!(same_server(&DatabaseCounters { at: at(100), ..now.clone() }, &now), Ok(()));
 }
 
 proptest! {
