@@ -177,7 +177,8 @@ pub struct CustomMetricSpec {
     pub better: Option<Better>,
 }
 
-/// Which direction of a figure is better.
+/// Which direction is better, Lower or Higher, for the comparison with another run. When absent, a change of it is shown
+/// and not judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Better {
     /// Less is better.
@@ -186,7 +187,8 @@ pub enum Better {
     Higher,
 }
 
-/// What a number means.
+/// What a number counts, and so how it is shown: Seconds, Ratio (a part of one, 0.25 for 25 %), Bytes, Count, or PerSecond.
+/// An objective has it exactly with query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MetricUnit {
     /// Seconds.
