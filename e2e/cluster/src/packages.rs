@@ -35,11 +35,12 @@ const PACKAGES: [Package; 8] = [
     Package { name: "prometheus", proof: Proof::Program("promtool") },
 ];
 
-/// Servers that tests start by themselves; the cluster does not need them.
-const SERVERS: [Package; 3] = [
+/// Servers that tests start by themselves, and a browser to look at reports; the cluster does not need them.
+const SERVERS: [Package; 4] = [
     Package { name: "postgresql-15", proof: Proof::File("/usr/lib/postgresql/15/bin/postgres") },
     Package { name: "pgbouncer", proof: Proof::Program("pgbouncer") },
     Package { name: "redis-server", proof: Proof::Program("redis-server") },
+    Package { name: "chromium", proof: Proof::Program("chromium") },
 ];
 
 impl Proof {
