@@ -1,6 +1,10 @@
 //! Checks of the PromQL that users write: label matchers and whole queries, parsed before anything is sent.
 
+use std::collections::BTreeSet;
+
+use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr};
+use promql_parser::util::{ExprVisitor, walk_expr};
 
 /// Why a text is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +58,56 @@ pub fn check_query(text: &str) -> Result<(), PromqlError> {
     parser::parse(text).map(|_| ()).map_err(|why| PromqlError::Query { why: why.to_string() })
 }
 
+/// What an expression gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    /// One number.
+    Scalar,
+    /// Series with a number each.
+    Vector,
+    /// A text, or numbers over a time: nothing that can be compared with a bound.
+    Other,
+}
+
+/// What a query gives.
+///
+/// # Errors
+/// [`PromqlError::Query`] with the parser's reason.
+pub fn gives(text: &str) -> Result<Gives, PromqlError> {
+    let expression = parser::parse(text).map_err(|why| PromqlError::Query { why: why.to_string() })?;
+    Ok(match expression.value_type() {
+        ValueType::Scalar => Gives::Scalar,
+        ValueType::Vector => Gives::Vector,
+        ValueType::Matrix | ValueType::String => Gives::Other,
+    })
+}
+
+/// The names of the metrics that a query selects.
+///
+/// # Errors
+/// [`PromqlError::Query`] with the parser's reason.
+pub fn metric_names(text: &str) -> Result<BTreeSet<String>, PromqlError> {
+    struct Names(BTreeSet<String>);
+    impl ExprVisitor for Names {
+        type Error = std::convert::Infallible;
+
+        fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Self::Error> {
+            match expression {
+                Expr::VectorSelector(selector) => self.0.extend(selector.name.clone()),
+                Expr::MatrixSelector(selector) => self.0.extend(selector.vs.name.clone()),
+                _ => {}
+            }
+            Ok(true)
+        }
+    }
+    let expression = parser::parse(text).map_err(|why| PromqlError::Query { why: why.to_string() })?;
+    let mut names = Names(BTreeSet::new());
+    match walk_expr(&mut names, &expression) {
+        Ok(_) => Ok(names.0),
+        Err(never) => match never {},
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +136,25 @@ mod tests {
         ] {
             assert!(check_matchers(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_query_tells_what_it_gives_and_of_which_metrics() {
+        for (text, expected) in [
+            ("1 + 2", Gives::Scalar),
+            ("scalar(up)", Gives::Scalar),
+            ("up / 2", Gives::Vector),
+            ("vector(1)", Gives::Vector),
+            ("up[5m]", Gives::Other),
+            ("\"text\"", Gives::Other),
+        ] {
+            assert_eq!(gives(text), Ok(expected), "{text}");
+        }
+        let names =
+            metric_names("sum by (le) (rate(a_bucket{b=\"c\"}[5m])) / on () max_over_time(d[1h:5m]) + e")
+                .unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a_bucket", "d", "e"]);
+        assert!(metric_names("sum(").is_err());
     }
 
     #[test]

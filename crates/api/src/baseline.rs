@@ -18,8 +18,8 @@ pub use sections::{
     StatementLabelSpec, WebMetricsSpec,
 };
 pub use status::{
-    BaselineSummary, ChangeStatus, ComparisonStatus, CurrentRun, FinishedRun, JudgementStatus, KeptRun,
-    ObjectiveStatus, PerformanceBaselineStatus, RetryStatus, SourceStatus,
+    AppliedPolicy, BaselineSummary, ChangeStatus, ComparisonStatus, CurrentRun, FinishedRun, JudgementStatus,
+    KeptRun, ObjectiveStatus, PerformanceBaselineStatus, RetryStatus, SourceStatus,
 };
 
 use crate::common::{Sources, rule};

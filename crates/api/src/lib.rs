@@ -37,6 +37,9 @@ pub const RUN_LABEL: &str = "plimsoll.dev/run";
 pub const KIND_LABEL: &str = "plimsoll.dev/kind";
 /// Label on everything of ours: the name of the owner, cut to 63 characters.
 pub const OWNER_LABEL: &str = "plimsoll.dev/owner";
+/// Label on the ConfigMaps of a run: the UID of the owner. It says whose they are where `deletionPolicy` keeps the owner
+/// reference away.
+pub const UID_LABEL: &str = "plimsoll.dev/owner-uid";
 /// Value of `app.kubernetes.io/managed-by` on everything of ours.
 pub const MANAGED_BY: &str = "plimsoll";
 

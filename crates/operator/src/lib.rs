@@ -17,6 +17,8 @@ pub mod metrics;
 pub mod rbac;
 pub mod reason;
 pub mod record_map;
+pub mod retain;
+pub mod rules;
 pub mod run;
 pub mod run_key;
 pub mod schedule;

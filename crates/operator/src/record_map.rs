@@ -14,6 +14,8 @@ use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_api::{REQUEST_HASH_ANNOTATION, RUN_KEY_ANNOTATION};
 use serde_json::{Value, json};
 
+use crate::retain;
+
 /// Key of the record as text.
 pub const RECORD: &str = "record.json";
 /// Key of the record as gzip, where it is large.
@@ -193,11 +195,14 @@ pub fn belongs(metadata: &ObjectMeta, owner_uid: &str, run_key: &str) -> Result<
     Ok(())
 }
 
-/// Whether an object belongs to a resource.
+/// Whether an object belongs to a resource: by its owner reference or, where it has none, by our labels with the UID.
 #[must_use]
 pub fn is_owned(metadata: &ObjectMeta, owner_uid: &str) -> bool {
-    let mut owners = metadata.owner_references.iter().flatten();
-    owners.any(|owner| owner.controller == Some(true) && owner.uid == owner_uid)
+    let owners = metadata.owner_references.as_deref().unwrap_or_default();
+    if owners.is_empty() {
+        return retain::is_kept(metadata, owner_uid);
+    }
+    owners.iter().any(|owner| owner.controller == Some(true) && owner.uid == owner_uid)
 }
 
 fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {

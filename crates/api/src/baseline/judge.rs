@@ -164,6 +164,12 @@ pub struct PrometheusRuleSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub labels: BTreeMap<String, String>,
+    /// Label matchers that select this system's series among those of postgres_exporter and redis_exporter, as between the
+    /// braces of a PromQL selector, for example namespace="smart-dairy". All their series when empty, and so an alert for
+    /// each server that Prometheus sees.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub exporter_matchers: String,
 }
 
 fn default_for() -> String {

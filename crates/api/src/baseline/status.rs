@@ -61,6 +61,10 @@ pub struct PerformanceBaselineStatus {
     /// 1, 5 and 15 minutes, and then not before the next scheduled time, request or edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryStatus>,
+    /// Whether the kept runs' ConfigMaps stay when this object is deleted, as they are now: spec.deletionPolicy once they
+    /// follow it, Changing until then. Delete when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<AppliedPolicy>,
     /// Hash of the measured part of the spec when a run was last started; a run starts when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_spec_hash: Option<String>,
@@ -70,6 +74,17 @@ pub struct PerformanceBaselineStatus {
     /// The scheduled time for which a run was last started, or that was last passed over, in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_slot: Option<Time>,
+}
+
+/// Whether the kept runs' ConfigMaps stay when the object is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AppliedPolicy {
+    /// They are deleted with it.
+    Delete,
+    /// They stay.
+    Retain,
+    /// Some of them may follow the policy before the last edit still.
+    Changing,
 }
 
 /// How one objective came out.

@@ -10,11 +10,12 @@ use plimsoll_api::baseline::CurrentRun;
 use serde_json::json;
 
 use super::decide::{CleanUp, Step};
+use super::retention;
 use super::view::{KIND, View};
 use crate::apply::{FIELD_MANAGER, if_absent, if_gone};
 use crate::context::Context;
 use crate::error::{Error, reading, writing};
-use crate::job::build::{self, JobPlan, run_labels};
+use crate::job::build::{self, JobPlan};
 use crate::job::state::{Problem, cut, refusal_reason};
 use crate::reason::RunReason;
 use crate::record_map::{self, RecordOwner};
@@ -50,6 +51,7 @@ pub async fn act(view: &View, step: &Step, context: &Context) -> Result<Acted, E
             }
             Ok(Acted::Done)
         }
+        Step::ApplyPolicy(runs) => retention::apply(view, runs, context).await,
         Step::Prune(runs) => {
             for run in runs {
                 delete_map(view, run, context).await?;
@@ -57,7 +59,8 @@ pub async fn act(view: &View, step: &Step, context: &Context) -> Result<Acted, E
             }
             Ok(Acted::Done)
         }
-        Step::Idle { .. }
+        Step::ChangePolicy
+        | Step::Idle { .. }
         | Step::Begin(_)
         | Step::Abandon
         | Step::Wait { .. }
@@ -98,7 +101,7 @@ async fn create_job(
 }
 
 /// Takes a refusal apart from a failure: repeating it does not help before a person has acted.
-fn or_refused<T>(answer: Result<T, kube::Error>, what: &str) -> Result<Acted, kube::Error> {
+pub(super) fn or_refused<T>(answer: Result<T, kube::Error>, what: &str) -> Result<Acted, kube::Error> {
     match answer {
         Ok(_) => Ok(Acted::Done),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 413 | 422) => {
@@ -115,14 +118,14 @@ async fn write_record(view: &View, record: &BaselineRecord, context: &Context) -
     let Some(run) = view.run() else { return Ok(Acted::Done) };
     let names = owner(view, run);
     let map = match record_map::to_config_map(record, &names) {
-        Ok(map) => map,
+        Ok(map) => retention::owned(view, map),
         Err(error) => {
             let message = format!("The record of run {} cannot be kept: {error}.", run.name);
             return Ok(Acted::Refused(Problem { reason: RunReason::ResultInvalid, message }));
         }
     };
     let (stored, sha256) = record_map::read(&map)?;
-    let report = record_map::report_map(&stored, &sha256, view.generation, &names);
+    let report = retention::owned(view, record_map::report_map(&stored, &sha256, view.generation, &names));
     let maps = Api::<ConfigMap>::namespaced(context.client.clone(), &view.namespace);
     let name = report.metadata.name.clone().unwrap_or_default();
     let there = maps.get_metadata_opt(&name).await.map_err(reading("the run's report"))?;
@@ -147,7 +150,7 @@ fn owner(view: &View, run: &CurrentRun) -> RecordOwner {
         run: run.name.clone(),
         namespace: view.namespace.clone(),
         owner: view.owner.clone(),
-        labels: run_labels(KIND, &view.name, &run.name),
+        labels: retention::labels(view, &run.name),
         run_key: run.key.clone(),
         request_hash: run.request_hash.clone(),
     }
@@ -178,8 +181,7 @@ async fn delete_map(view: &View, name: &str, context: &Context) -> Result<(), Er
     let Some(map) = maps.get_metadata_opt(name).await.map_err(reading("an old record"))? else {
         return Ok(());
     };
-    let mut owners = map.metadata.owner_references.iter().flatten();
-    if !owners.any(|owner| owner.controller == Some(true) && owner.uid == view.uid) {
+    if !record_map::is_owned(&map.metadata, &view.uid) {
         return Ok(());
     }
     let parameters = DeleteParams {

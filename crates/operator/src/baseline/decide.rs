@@ -13,6 +13,7 @@ use plimsoll_api::baseline::CurrentRun;
 use serde_json::json;
 
 use super::advance::advance;
+use super::retention;
 use super::slots;
 use super::validate::{RunNames, ValidBaseline};
 use super::view::{Guard, Leftover, Observed, StoredRecord, View};
@@ -79,6 +80,10 @@ pub enum Step {
     CleanUp(Vec<CleanUp>),
     /// Nothing is left to clean up: end the run in status.
     EndRun,
+    /// Note in status that the ConfigMaps of these runs are about to follow an edit of `deletionPolicy`.
+    ChangePolicy,
+    /// Let the ConfigMaps of these runs follow `deletionPolicy`, and note in status that they do.
+    ApplyPolicy(Vec<String>),
     /// Delete the records of old runs, and drop them from status.
     Prune(Vec<String>),
 }
@@ -155,6 +160,9 @@ pub fn refused(problem: Problem) -> Step {
 pub fn decide(view: &View, observed: &Observed, now: Timestamp) -> Step {
     if view.deleting {
         return Step::Idle { wake: IDLE, blocked: None };
+    }
+    if let Some(step) = retention::next(view) {
+        return step;
     }
     if let Some(run) = view.run() {
         return if run.finished { clean_up(view, observed, now) } else { advance(view, run, observed, now) };

@@ -18,6 +18,8 @@ fn shown(step: &Step) -> String {
         Step::Fail(problem) => format!("Fail {}", problem.reason.as_str()),
         Step::NextAttempt(problem) => format!("NextAttempt {}", problem.reason.as_str()),
         Step::CleanUp(steps) => format!("CleanUp {}", steps.len()),
+        Step::ChangePolicy => "ChangePolicy".to_owned(),
+        Step::ApplyPolicy(runs) => format!("ApplyPolicy {}", runs.len()),
         Step::Prune(runs) => format!("Prune {}", runs.len()),
         Step::CreateJob { .. } => "CreateJob".to_owned(),
         Step::DeleteJob { .. } => "DeleteJob".to_owned(),

@@ -8,6 +8,7 @@ pub mod conditions;
 pub mod decide;
 pub mod events;
 pub mod observe;
+pub mod retention;
 pub mod slots;
 pub mod spec_hash;
 pub mod status;

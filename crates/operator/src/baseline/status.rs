@@ -5,12 +5,15 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plimsoll_analysis::record::{Source, SourceReason, SourceState};
 use plimsoll_api::PerformanceBaselineStatus;
-use plimsoll_api::baseline::{BaselineSummary, CurrentRun, FinishedRun, KeptRun, RetryStatus, SourceStatus};
+use plimsoll_api::baseline::{
+    AppliedPolicy, BaselineSummary, CurrentRun, FinishedRun, KeptRun, RetryStatus, SourceStatus,
+};
 
 use super::assemble::KUBERNETES;
 use super::bounds::{self, MAX_MESSAGE, cut, with_remedy};
 use super::conditions::{self, Situation};
 use super::decide::Step;
+use super::retention;
 use super::slots;
 use super::view::{StoredRecord, View};
 use crate::job::state::Problem;
@@ -52,6 +55,8 @@ pub fn next_status(view: &View, step: &Step, now: Timestamp) -> PerformanceBasel
         }
         Step::Finish(stored) => finish(&mut status, stored, now),
         Step::Fail(problem) => fail(&mut status, problem, now),
+        Step::ChangePolicy => status.deletion_policy = Some(AppliedPolicy::Changing),
+        Step::ApplyPolicy(_) => status.deletion_policy = Some(retention::applied(view)),
         Step::Prune(runs) => status.history.retain(|kept| !runs.contains(&kept.name)),
         // Nothing is known yet: the next look tells.
         Step::CreateJob { .. } | Step::DeleteJob { .. } | Step::Record(_) | Step::CleanUp(_) => {
