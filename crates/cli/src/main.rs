@@ -7,6 +7,7 @@ mod job;
 mod logging;
 mod manifest;
 mod output;
+mod record_file;
 #[cfg(test)]
 #[path = "../tests/support/prometheus.rs"]
 mod test_prometheus;
@@ -31,7 +32,7 @@ const KUBECTL_PLUGIN: &str = "kubectl-plimsoll";
     version,
     disable_help_subcommand = true,
     long_about = "Measures how services on Kubernetes perform, and keeps it as custom resources of plimsoll.dev.\n\n\
-        The commands report, status and run work on a cluster with your own credentials, also as \
+        The commands report, status, run and export work on a cluster with your own credentials, also as \
         `kubectl plimsoll`.\nThe others need no cluster.",
     after_help = "\
 Examples:
@@ -57,6 +58,8 @@ enum Command {
     Status(cluster::status::StatusArgs),
     /// Ask for a new run, and wait for it if you like.
     Run(cluster::run::RunArgs),
+    /// Print the record of a run as a ConfigMap for a Git repository.
+    Export(cluster::export::ExportArgs),
     /// Run one baseline without a cluster and print its record.
     Collect(collect::CollectArgs),
     /// Check manifests without a cluster: schema, rules and meaning.
@@ -123,9 +126,12 @@ fn for_people(command: Command, context: Option<String>) -> Result<u8, Failure> 
         Command::Run(args) => on_cluster(&args.target.clone().in_context(context), async |place| {
             cluster::run::run(&args, &place, now, &mut out, &mut err).await
         }),
-        _ if context.is_some() => {
-            Err(Failure::bad_input("--context belongs to the commands report, status and run; leave it out"))
-        }
+        Command::Export(args) => on_cluster(&args.target.clone().in_context(context), async |place| {
+            cluster::export::run(&args, &place, &mut out, &mut err).await
+        }),
+        _ if context.is_some() => Err(Failure::bad_input(
+            "--context belongs to the commands report, status, run and export; leave it out",
+        )),
         Command::Collect(args) => collect::run(&args, |name| std::env::var(name).ok(), &mut out, &mut err),
         Command::Validate(args) => validate::run(&args, now, &mut out),
         Command::Crds => crds(&mut out),

@@ -1,10 +1,12 @@
-//! A record in the form that was asked for.
+//! A record, and what is said of it, in the form that was asked for.
 
 use std::io::Write;
 
+use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::BaselineRecord;
 
 use crate::failure::Failure;
+use crate::record_file::merged;
 
 /// How a record is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -13,22 +15,28 @@ pub(crate) enum Format {
     Table,
     /// For a page or an issue.
     Markdown,
-    /// For programs: record.json.
+    /// For programs: record.json with objectives, findings and comparison.
     Json,
     /// The same as YAML.
     Yaml,
 }
 
-/// Writes a record.
+/// Writes a record with its judgement.
 ///
 /// # Errors
 /// The output cannot be written, or a number of the record has no JSON.
-pub(crate) fn write(record: &BaselineRecord, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn write(
+    record: &BaselineRecord,
+    judgement: Option<&Judgement>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let merged = || merged(record, judgement).map_err(Failure::failed);
     let text = match format {
-        Format::Table => plimsoll_report::table(record, None, terminal_width()),
-        Format::Markdown => plimsoll_report::markdown(record, None),
-        Format::Json => serde_json::to_string_pretty(record).map_err(Failure::failed)? + "\n",
-        Format::Yaml => serde_yaml::to_string(record).map_err(Failure::failed)?,
+        Format::Table => plimsoll_report::table(record, judgement, terminal_width()),
+        Format::Markdown => plimsoll_report::markdown(record, judgement),
+        Format::Json => serde_json::to_string_pretty(&merged()?).map_err(Failure::failed)? + "\n",
+        Format::Yaml => serde_yaml::to_string(&merged()?).map_err(Failure::failed)?,
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;

@@ -1,5 +1,7 @@
 //! The commands that work on a cluster, with the user's own credentials.
 
+pub(crate) mod export;
+mod kept;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;

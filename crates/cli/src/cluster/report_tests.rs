@@ -1,8 +1,13 @@
 use super::*;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use plimsoll_analysis::judgement::{self, Finding, Impact, Judgement, ObjectiveResult, ObjectiveVerdict};
+use plimsoll_analysis::record::BaselineRecord;
+use plimsoll_analysis::request::Unit;
 use plimsoll_api::baseline::{FinishedRun, KeptRun};
-use plimsoll_operator::record_map::{RecordOwner, to_config_map};
+use plimsoll_api::{PerformanceBaseline, PerformanceBaselineStatus};
+use plimsoll_operator::record_map::{self, RecordOwner, to_config_map};
 use plimsoll_testkit::FakeApiServer;
 use plimsoll_testkit::fixtures::{self, BaselineFixture as _, NAMESPACE};
 use std::collections::BTreeMap;
@@ -43,6 +48,57 @@ fn kept(name: &str, sha256: &str) -> KeptRun {
     }
 }
 
+/// What the operator writes beside the record.
+fn judgement(sha256: &str) -> Judgement {
+    Judgement {
+        schema: judgement::SCHEMA.to_owned(),
+        run: RUN.to_owned(),
+        record_sha256: Some(sha256.to_owned()),
+        generation: Some(1),
+        complete: true,
+        objectives: vec![ObjectiveResult {
+            name: "page-load".to_owned(),
+            indicator: "web.latency.p95".to_owned(),
+            target: "lessThan 3s".to_owned(),
+            value: Some(1.23),
+            low: None,
+            high: None,
+            unit: Unit::Seconds,
+            result: ObjectiveVerdict::Met,
+            margin_percent: Some(59.0),
+            path: Some("web_metrics.page_load_p95_ms".to_owned()),
+            finding: None,
+            message: "1.23s, below 3s".to_owned(),
+        }],
+        findings: vec![Finding {
+            id: "slow-endpoint".to_owned(),
+            subject: "/collections".to_owned(),
+            impact: Impact::High,
+            effect_percent: Some(80.0),
+            evidence: "80% of the response time".to_owned(),
+            action: "profile it".to_owned(),
+            paths: vec!["api_metrics.top_endpoints".to_owned()],
+            explains: vec!["api.latency.p95".to_owned()],
+        }],
+        comparison: None,
+        not_compared: Some("there is no run before it".to_owned()),
+        trend: Vec::new(),
+    }
+}
+
+/// The ConfigMap `<run>-report` with a text as the judgement.
+fn report_map(judgement: String) -> ConfigMap {
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(format!("{RUN}-report")),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([(record_map::JUDGEMENT.to_owned(), judgement)])),
+        ..ConfigMap::default()
+    }
+}
+
 fn baseline(last: Option<FinishedRun>, history: Vec<KeptRun>) -> PerformanceBaseline {
     let mut baseline = fixtures::baseline("dairy").web();
     baseline.status =
@@ -78,13 +134,56 @@ async fn the_record_of_the_last_run_is_printed_in_every_form() {
     let sha256 = record_map::read(&map).unwrap().1;
     server.put(baseline(Some(finished(RUN, Some(&sha256))), vec![kept(RUN, &sha256)]));
     let (result, out, err) = report(&server, "dairy", Format::Json, None).await;
-    assert_eq!((result, err.as_str()), (Ok(0), ""));
+    assert_eq!(result, Ok(0));
+    assert!(err.contains("ConfigMap dairy-0123456789-report is gone"), "{err}");
     assert_eq!(serde_json::from_str::<BaselineRecord>(&out).unwrap(), record);
     assert_eq!(out.trim_end(), map.data.unwrap()["record.json"], "the very text that was hashed");
     let (_, out, _) = report(&server, "dairy", Format::Table, Some(RUN)).await;
     assert!(out.contains("dairy"), "{out}");
     let (_, out, _) = report(&server, "dairy", Format::Markdown, None).await;
     assert!(out.starts_with("# "), "{out}");
+}
+
+#[tokio::test]
+async fn objectives_findings_and_comparison_stand_beside_the_measurements() {
+    let server = FakeApiServer::new();
+    let record = fixtures::record();
+    let map = server.put(to_config_map(&record, &owner()).unwrap());
+    let sha256 = record_map::read(&map).unwrap().1;
+    let said = judgement(&sha256);
+    server.put(report_map(serde_json::to_string(&said).unwrap()));
+    server.put(baseline(Some(finished(RUN, Some(&sha256))), Vec::new()));
+    let (result, out, err) = report(&server, "dairy", Format::Json, None).await;
+    assert_eq!((result, err.as_str()), (Ok(0), ""));
+    let printed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(printed["objectives"][0]["result"], "Met");
+    assert_eq!(printed["findings"], serde_json::to_value(&said.findings).unwrap());
+    assert_eq!(printed["not_compared"], "there is no run before it");
+    assert!(printed.get("comparison").is_none());
+    assert_eq!(
+        printed["schema"],
+        plimsoll_analysis::record::SCHEMA,
+        "it is the record that it can be read as"
+    );
+    assert_eq!(serde_json::from_value::<BaselineRecord>(printed).unwrap(), record);
+}
+
+#[tokio::test]
+async fn a_judgement_of_another_record_is_not_shown() {
+    let server = FakeApiServer::new();
+    let map = server.put(to_config_map(&fixtures::record(), &owner()).unwrap());
+    let sha256 = record_map::read(&map).unwrap().1;
+    server.put(baseline(Some(finished(RUN, Some(&sha256))), Vec::new()));
+    for (text, expected) in [
+        (serde_json::to_string(&judgement("00")).unwrap(), "is of another record"),
+        ("{}".to_owned(), "holds no judgement that this version of plimsoll reads"),
+    ] {
+        server.put(report_map(text));
+        let (result, out, err) = report(&server, "dairy", Format::Json, None).await;
+        assert_eq!(result, Ok(0));
+        assert!(err.contains(expected), "{err}");
+        assert!(serde_json::from_str::<serde_json::Value>(&out).unwrap().get("objectives").is_none());
+    }
 }
 
 #[tokio::test]

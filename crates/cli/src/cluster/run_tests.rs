@@ -51,7 +51,7 @@ fn say(baseline: &mut PerformanceBaseline, handled: Option<&str>, said: Said) {
 }
 
 fn said(type_: &'static str, status: bool, reason: &str) -> Said {
-    Said { type_, status, reason: reason.to_owned(), message: "a message".to_owned() }
+    Said { type_, status: status.into(), reason: reason.to_owned(), message: "a message".to_owned() }
 }
 
 #[tokio::test]

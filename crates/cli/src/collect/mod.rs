@@ -77,7 +77,7 @@ pub(crate) fn run(
         input::from_files(&args.filename, &overrides, now)?
     };
     let record = record(input, args.timeout, now)?;
-    output::write(&record, args.output, out)?;
+    output::write(&record, None, args.output, out)?;
     // The forms for people say it themselves.
     let is_for_programs = matches!(args.output, Format::Json | Format::Yaml);
     let failed = record.sources.iter().filter(|source| source.state != SourceState::Collected);

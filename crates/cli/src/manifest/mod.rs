@@ -134,7 +134,11 @@ fn without_place(message: &str) -> String {
     first.split(" at line ").next().unwrap_or(first).trim_end_matches([':', ' ']).to_owned()
 }
 
-fn text(file: &FilePath) -> Result<String, Unreadable> {
+/// Reads a file, or standard input (`-`).
+///
+/// # Errors
+/// It cannot be read, is larger than 32 MiB, or is not UTF-8.
+pub(crate) fn text(file: &FilePath) -> Result<String, Unreadable> {
     let mut bytes = Vec::new();
     let result = if file.as_os_str() == STANDARD_INPUT {
         std::io::stdin().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)
