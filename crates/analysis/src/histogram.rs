@@ -79,6 +79,21 @@ impl ClassicHistogram {
         self.buckets.last().map_or(0.0, |bucket| bucket.cumulative)
     }
 
+    /// The observations inside each bucket, in rising order; the lowest begins at 0 if its bound is positive and at `-Inf`
+    /// otherwise, as for [`Self::quantile`].
+    #[must_use]
+    pub fn intervals(&self) -> Vec<NativeBucket> {
+        let mut before: Option<Bucket> = None;
+        let intervals = self.buckets.iter().map(|bucket| {
+            let lowest = if bucket.upper_bound > 0.0 { 0.0 } else { f64::NEG_INFINITY };
+            let (lower, below) =
+                before.map_or((lowest, 0.0), |before| (before.upper_bound, before.cumulative));
+            before = Some(*bucket);
+            NativeBucket { lower, upper: bucket.upper_bound, count: bucket.cumulative - below }
+        });
+        intervals.collect()
+    }
+
     /// The quantile `q` (0 to 1) by Prometheus' rule (`bucketQuantile` in `promql/quantile.go`): linear interpolation
     /// inside the bucket in which the rank `q` times observations falls; the lowest bucket starts at 0 if its bound is
     /// positive and gives its bound otherwise; the last bucket gives the highest finite bound.
@@ -112,7 +127,7 @@ impl ClassicHistogram {
     }
 }
 
-/// One bucket of a native histogram with the observations inside it.
+/// One bucket, of a native histogram as the server gives it, with the observations inside it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NativeBucket {
     /// Lower bound.
@@ -179,6 +194,16 @@ mod tests {
         assert_eq!(latency.quantile(0.99), Some(Quantile { value: 0.25, lower: 0.25, upper: INF }));
         assert_eq!(latency.quantile(0.5).map(|found| (found.lower, found.upper)), Some((0.0, 0.1)));
         assert_eq!(latency.observations(), 100.0);
+    }
+
+    #[test]
+    fn the_intervals_hold_what_lies_between_the_bounds() {
+        let bucket = |lower, upper, count| NativeBucket { lower, upper, count };
+        let latency = histogram(&[(0.1, 90.0), (0.25, 98.0), (INF, 100.0)]);
+        let expected = [bucket(0.0, 0.1, 90.0), bucket(0.1, 0.25, 8.0), bucket(0.25, INF, 2.0)];
+        assert_eq!(latency.intervals(), expected);
+        let negative = histogram(&[(-0.1, 1.0), (INF, 1.0)]);
+        assert_eq!(negative.intervals(), [bucket(-INF, -0.1, 1.0), bucket(-0.1, INF, 0.0)]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) fn absorb(record: &mut BaselineRecord, part: BaselineRecord) {
     take(&mut record.cache_analysis, part.cache_analysis);
     take(&mut record.infrastructure_metrics, part.infrastructure_metrics);
     take(&mut record.custom_metrics, part.custom_metrics);
+    take(&mut record.series, part.series);
     let mut basis = part.basis;
     if let Some(database) = part.database_metrics {
         let known = record.database_metrics.get_or_insert_with(DatabaseMetrics::default);

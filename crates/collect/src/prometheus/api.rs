@@ -26,6 +26,7 @@ const SHARE: &str = "api_metrics.time_share_percent";
 pub(crate) async fn collect(session: &mut Session<'_>, request: &ApiRequest) -> Option<ApiMetrics> {
     session.begin("api latency");
     let latency = latency(session, &request.latency_histogram, &request.matchers, PERCENTILES).await;
+    session.plan.histogram("api.latency", &latency);
     let [p50, p90, p95, p99] = latency.percentiles_ms;
     session.begin("api requests");
     let counter = Counter {
@@ -34,6 +35,7 @@ pub(crate) async fn collect(session: &mut Session<'_>, request: &ApiRequest) -> 
         error_matchers: &request.error_matchers,
     };
     let found = requests(session, counter, "api_metrics").await;
+    session.plan.ratio("api.errorRatio", &found, counter);
     session.begin("api endpoints");
     let mut metrics = ApiMetrics {
         response_time_p50_ms: p50,

@@ -43,6 +43,8 @@ pub(crate) struct Client {
     /// The URL as the request has it, for messages.
     shown: String,
     limit: TimeLimit,
+    /// Longest that one query may take.
+    query_timeout: Duration,
     queries: u64,
     bytes: u64,
     /// Seconds by which the server's clock is ahead of ours, by the first `Date` header.
@@ -90,6 +92,7 @@ impl Client {
             headers,
             shown: request.url.clone(),
             limit,
+            query_timeout: QUERY_TIMEOUT,
             queries: 0,
             bytes: 0,
             clock_ahead: None,
@@ -100,6 +103,11 @@ impl Client {
     /// What was spent so far.
     pub(crate) fn cost(&self) -> Cost {
         Cost { queries: Some(self.queries), bytes: Some(self.bytes), ..Cost::default() }
+    }
+
+    /// Gives each further query at most so long, and never more than before.
+    pub(crate) fn hurry(&mut self, most: Duration) {
+        self.query_timeout = self.query_timeout.min(most);
     }
 
     /// The server's URL, for messages.
@@ -131,7 +139,7 @@ impl Client {
                            raise activeDeadlineSeconds, shorten the window or ask for less";
             return Err(Failure::of_source(SourceReason::Timeout, message));
         }
-        let limit = remaining.min(QUERY_TIMEOUT);
+        let limit = remaining.min(self.query_timeout);
         let url = self.url(endpoint, parameters, limit);
         let until = self.limit.clone();
         match until.within(limit, self.exchange(url)).await {

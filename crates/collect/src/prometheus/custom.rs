@@ -17,8 +17,12 @@ pub(crate) async fn collect(
     let mut read = 0;
     for metric in metrics {
         session.begin(&format!("metric {}", metric.name));
-        let Ok(data) = session.instant(Query::new(metric.query.clone())).await else { continue };
+        let query = Query::new(metric.query.clone());
+        let Ok(data) = session.instant(query.clone()).await else { continue };
         read += 1;
+        if let (true, Ok(query)) = (may_be_a_number(&data), query) {
+            session.plan.numbers.push((metric.name.clone(), query));
+        }
         let mut basis = session.instant_basis();
         match one_number(&data) {
             Ok(value) => {
@@ -29,6 +33,15 @@ pub(crate) async fn collect(
         session.set_basis(format!("custom_metrics.{}", metric.name), basis);
     }
     (read > 0).then_some(found)
+}
+
+/// Whether the query gives one number at some time, though perhaps not at this one.
+fn may_be_a_number(data: &Data) -> bool {
+    match data {
+        Data::Scalar(_) => true,
+        Data::Vector(samples) => samples.len() <= 1 && samples.iter().all(|one| one.value.is_some()),
+        Data::Matrix(_) | Data::String(_) => false,
+    }
 }
 
 /// The number that a result is, or what it is instead and what to do.

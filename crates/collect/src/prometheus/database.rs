@@ -18,6 +18,7 @@ pub(crate) async fn collect(
 ) -> Option<DatabaseMetrics> {
     session.begin("query time");
     let found = latency(session, histogram, matchers, [P95]).await;
+    session.plan.histogram("database.queryTime", &found);
     let [bounds] = found.bounds_ms;
     let (low, high) = bounds?;
     let query_time_p95_ms = Some(QueryTime { low, high, method: QueryTimeMethod::Histogram });

@@ -1,18 +1,19 @@
-//! The record's `infrastructure_metrics`: CPU, memory and network of the namespace's pods, from cAdvisor's metrics.
+//! The record's `infrastructure_metrics`: CPU, throttling, memory and network of the namespace's pods, from cAdvisor's
+//! metrics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use plimsoll_analysis::coverage::{Presence, scrape_interval};
-use plimsoll_analysis::ranking::largest_and_others;
+use plimsoll_analysis::ranking::{largest_and_others, largest_first};
 use plimsoll_analysis::record::InfrastructureMetrics;
 
 use super::queries::{self, Selector};
 use super::session::{Session, Unread, add_note, rounded};
 
 /// How many steps the section has, for progress.
-pub(crate) const STEPS: usize = 3;
+pub(crate) const STEPS: usize = 4;
 
 /// Pods listed in each map; the rest is summed.
 const PODS: usize = 50;
@@ -22,6 +23,7 @@ const GRID_POINTS: u64 = 20_000;
 const MAX_GRID_STEP: u64 = 240;
 
 const CPU: &str = "infrastructure_metrics.cpu_usage_by_pod";
+const THROTTLED: &str = "infrastructure_metrics.cpu_throttled_percent_by_pod";
 const MEMORY: &str = "infrastructure_metrics.memory_mb_by_pod";
 const NETWORK: [&str; 2] =
     ["infrastructure_metrics.network_receive_mbps", "infrastructure_metrics.network_receive_mib_per_second"];
@@ -32,14 +34,16 @@ type ByPod = (IndexMap<String, f64>, u64);
 pub(crate) async fn collect(session: &mut Session<'_>, namespace: &str) -> Option<InfrastructureMetrics> {
     session.begin("CPU by pod");
     let cpu = cpu(session, namespace).await.ok().flatten();
+    session.begin("throttling by pod");
+    let throttled = throttled(session, namespace).await.ok().flatten();
     session.begin("memory by pod");
     let memory = memory(session, namespace).await.ok().flatten();
     session.begin("network");
     let network = network(session, namespace).await.ok().flatten();
     let summed = [&cpu, &memory].into_iter().flatten().map(|(_, summed)| *summed).max();
     let metrics = InfrastructureMetrics {
-        cpu_throttled_percent_by_pod: None,
         cpu_usage_by_pod: cpu.map(|found| found.0),
+        cpu_throttled_percent_by_pod: throttled,
         memory_mb_by_pod: memory.map(|found| found.0),
         network_receive_mbps: network,
         network_receive_mib_per_second: network,
@@ -65,6 +69,7 @@ async fn cpu(session: &mut Session<'_>, namespace: &str) -> Result<Option<ByPod>
         );
         return Ok(None);
     }
+    session.plan.cpu = Some(selector.clone());
     let step = session.length().as_secs().div_ceil(GRID_POINTS).clamp(1, MAX_GRID_STEP);
     let presences = presences(session, &selector, Duration::from_secs(step)).await?;
     let all: Vec<Presence> = presences.values().copied().collect();
@@ -84,6 +89,41 @@ async fn cpu(session: &mut Session<'_>, namespace: &str) -> Result<Option<ByPod>
     note_others(&mut basis, found.1);
     session.set_basis(CPU, basis);
     Ok(Some(found))
+}
+
+/// Percent of the CFS periods in which a pod with a CPU limit was throttled at it, over the window.
+///
+/// A pod that has periods and no throttled one has 0. Pods beyond those listed are left out: percentages have no sum.
+async fn throttled(
+    session: &mut Session<'_>,
+    namespace: &str,
+) -> Result<Option<IndexMap<String, f64>>, Unread> {
+    let selector = queries::containers("container_cpu_cfs_periods_total", namespace);
+    let selector = session.built(selector)?;
+    let periods = session.by_label(queries::increase_by_pod(&selector, session.whole()), "pod").await?;
+    if periods.is_empty() {
+        let needed = "pods with a CPU limit and a scrape of the kubelets' /metrics/cadvisor";
+        session.absent(THROTTLED, None, &nothing(&selector, needed));
+        return Ok(None);
+    }
+    let coverage = session.seen(&selector).await?;
+    let cut = queries::containers("container_cpu_cfs_throttled_periods_total", namespace);
+    let cut = session.built(cut)?;
+    let cut = session.by_label(queries::increase_by_pod(&cut, session.whole()), "pod").await?;
+    let cut: BTreeMap<String, f64> = cut.into_iter().collect();
+    let parts = periods.into_iter().filter(|(_, periods)| *periods > 0.0).map(|(pod, periods)| {
+        let part = cut.get(&pod).map_or(0.0, |cut| cut / periods);
+        (pod, (part * 100.0).min(100.0))
+    });
+    let mut parts = largest_first(parts);
+    let left_out = parts.len().saturating_sub(PODS);
+    parts.truncate(PODS);
+    let mut basis = session.window_basis(coverage.as_ref());
+    if left_out > 0 {
+        add_note(&mut basis, &format!("{left_out} more pods, throttled less, are left out"));
+    }
+    session.set_basis(THROTTLED, basis);
+    Ok(Some(parts.into_iter().collect()))
 }
 
 /// When each pod was seen in the window.
@@ -116,6 +156,7 @@ async fn memory(session: &mut Session<'_>, namespace: &str) -> Result<Option<ByP
         session.set_basis(MEMORY, basis);
         return Ok(None);
     }
+    session.plan.memory = Some(selector);
     let found = largest_and_others(bytes.into_iter().map(|(pod, bytes)| (pod, bytes / MIB)), PODS);
     note_others(&mut basis, found.1);
     session.set_basis(MEMORY, basis);

@@ -22,11 +22,13 @@ pub(crate) struct Latency<const N: usize> {
     /// Bounds of the bucket that holds each; the upper one is absent where nothing bounds it.
     pub(crate) bounds_ms: [Option<(f64, Option<f64>)>; N],
     pub(crate) is_native: bool,
+    /// Which histogram it was; absent where there is none in the window.
+    pub(crate) histogram: Option<Selector>,
 }
 
 impl<const N: usize> Default for Latency<N> {
     fn default() -> Self {
-        Self { percentiles_ms: [None; N], bounds_ms: [None; N], is_native: false }
+        Self { percentiles_ms: [None; N], bounds_ms: [None; N], is_native: false, histogram: None }
     }
 }
 
@@ -105,7 +107,7 @@ async fn from_classic<const N: usize>(
             return Ok(Latency::default());
         }
     };
-    let mut latency = Latency::default();
+    let mut latency = Latency { histogram: Some(histogram.clone()), ..Latency::default() };
     for (index, (q, path)) in wanted.into_iter().enumerate() {
         let Some(found) = summed.quantile(q) else {
             session.absent(path, coverage.as_ref(), "nothing was observed in the window");
@@ -128,7 +130,7 @@ async fn from_native<const N: usize>(
 ) -> Result<Latency<N>, Unread> {
     let coverage = session.seen(histogram).await?;
     let buckets = summed.buckets();
-    let mut latency = Latency { is_native: true, ..Latency::default() };
+    let mut latency = Latency { is_native: true, histogram: Some(histogram.clone()), ..Latency::default() };
     for (index, (q, path)) in wanted.into_iter().enumerate() {
         let asked = session.number(queries::native_quantile(histogram, session.whole(), q)).await;
         let Ok(value) = asked else { continue };

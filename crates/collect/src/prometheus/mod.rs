@@ -9,7 +9,9 @@ mod latency;
 mod parse;
 mod queries;
 mod requests;
+mod series;
 mod session;
+mod slots;
 mod transport;
 mod web;
 
@@ -76,7 +78,7 @@ fn steps(request: &BaselineRequest) -> usize {
     let web = request.web.as_ref().map_or(0, |_| web::STEPS);
     let api = request.api.as_ref().map_or(0, |_| api::STEPS);
     let database = histogram(request).map_or(0, |_| database::STEPS);
-    web + api + database + infrastructure::STEPS + request.metrics.len()
+    web + api + database + infrastructure::STEPS + request.metrics.len() + series::steps(request)
 }
 
 /// The database section, where it names a histogram of query times.
@@ -101,4 +103,5 @@ async fn sections(session: &mut Session<'_>, request: &BaselineRequest, record: 
     if !request.metrics.is_empty() && !session.is_stopped() {
         record.custom_metrics = custom::collect(session, &request.metrics).await;
     }
+    record.series = series::collect(session).await;
 }

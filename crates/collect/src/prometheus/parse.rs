@@ -69,10 +69,17 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
+impl Labels {
+    /// The value of a label; empty where it is absent, as in PromQL.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| **key == *name).map_or("", |(_, value)| value)
+    }
+}
+
 impl Sample {
     /// The value of a label; empty where it is absent, as in PromQL.
     pub(crate) fn label(&self, name: &str) -> &str {
-        self.metric.0.iter().find(|(key, _)| **key == *name).map_or("", |(_, value)| value)
+        self.metric.get(name)
     }
 
     /// Its number, NaN and infinities too.
@@ -84,9 +91,14 @@ impl Sample {
 /// One series of a range.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub(crate) struct Series {
-    /// Points with numbers; histograms are not asked for as ranges.
+    #[serde(default)]
+    pub(crate) metric: Labels,
+    /// Points with numbers.
     #[serde(default)]
     pub(crate) values: Vec<Point>,
+    /// Points with native histograms.
+    #[serde(default)]
+    pub(crate) histograms: Vec<HistogramPoint>,
 }
 
 /// A time in seconds and a value.

@@ -115,7 +115,8 @@ impl Range {
     }
 }
 
-type Built = Result<Query, PromqlError>;
+/// A query, or why it could not be built.
+pub(crate) type Built = Result<Query, PromqlError>;
 
 /// Whether any series has samples in the step that ends at each point of a range query: on Prometheus 2 far cheaper
 /// than `timestamp()` over a range, and it misses no sample however long the step is.
@@ -132,6 +133,11 @@ pub(crate) fn newest_sample(selector: &Selector) -> Built {
 /// Scrapes of the series that was scraped most often.
 pub(crate) fn scrapes(selector: &Selector, range: Range) -> Built {
     Query::new(format!("max(count_over_time({}))", range.of(selector)))
+}
+
+/// Scrapes of a series, the median over the series.
+pub(crate) fn usual_scrapes(selector: &Selector, range: Range) -> Built {
+    Query::new(format!("quantile(0.5, count_over_time({}))", range.of(selector)))
 }
 
 /// Summed buckets of a classic histogram.
@@ -193,6 +199,17 @@ pub(crate) fn value_by_pod(gauge: &Selector) -> Built {
     by_pod(&gauge.text())
 }
 
+/// Cores that all pods used.
+pub(crate) fn cores(counter: &Selector, range: Range) -> Built {
+    let by_pod = by_pod(&format!("rate({})", range.of(counter)))?;
+    Query::new(format!("sum({})", by_pod.as_str()))
+}
+
+/// Value summed over all pods.
+pub(crate) fn sum_of_pods(gauge: &Selector) -> Built {
+    Query::new(format!("sum({})", value_by_pod(gauge)?.as_str()))
+}
+
 /// Scrapes of each pod's series that was scraped most often.
 pub(crate) fn scrapes_by_pod(selector: &Selector, range: Range) -> Built {
     Query::new(format!("max by (pod) (count_over_time({}))", range.of(selector)))
@@ -250,6 +267,9 @@ mod tests {
             present(&counter, step),
             first_step_by_pod(&cpu, window, step),
             last_step_by_pod(&cpu, window, step),
+            usual_scrapes(&counter, WEEK),
+            cores(&cpu, PART),
+            sum_of_pods(&cpu),
             network_increase(&pod_network("smart-dairy").unwrap(), PART),
         ];
         for query in queries {

@@ -12,8 +12,9 @@ use plimsoll_analysis::promql::PromqlError;
 use plimsoll_analysis::record::{Basis, BasisKind, SourceReason, Window};
 
 use super::client::Client;
-use super::parse::{Data, Labels, Sample};
+use super::parse::{Data, Labels, Sample, Series};
 use super::queries::{self, Query, Range, Selector};
+use super::series::Plan;
 use crate::failure::{Failure, cleaned};
 use crate::progress::Progress;
 
@@ -26,7 +27,7 @@ const MAX_RANGE_POINTS: u64 = 10_000;
 /// Queries that may fail one after another before the rest is not asked.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
 /// Most warnings that are kept, and most characters of each.
-const MAX_WARNINGS: usize = 10;
+pub(crate) const MAX_WARNINGS: usize = 10;
 const MAX_WARNING: usize = 300;
 /// Clocks that differ by more than so many seconds shift the window noticeably.
 const MAX_CLOCK_DIFFERENCE: i64 = 60;
@@ -49,6 +50,8 @@ pub(crate) struct Session<'a> {
     pub(crate) failures: Vec<Failure>,
     pub(crate) warnings: Vec<String>,
     pub(crate) basis: BTreeMap<String, Basis>,
+    /// What is read slot by slot in the end.
+    pub(crate) plan: Plan,
 }
 
 impl<'a> Session<'a> {
@@ -71,12 +74,23 @@ impl<'a> Session<'a> {
             failures: Vec::new(),
             warnings: Vec::new(),
             basis: BTreeMap::new(),
+            plan: Plan::default(),
         }
     }
 
     /// The client, for what it cost.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The window.
+    pub(crate) fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Gives each further query at most so long.
+    pub(crate) fn hurry(&mut self, most: Duration) {
+        self.client.hurry(most);
     }
 
     /// Begins a step of the run, which messages and progress name.
@@ -160,13 +174,8 @@ impl<'a> Session<'a> {
         let step = grid_step(self.length());
         let query = self.built(queries::present(selector, Duration::from_secs(step)))?;
         let mut ends = Vec::new();
-        for (start, end) in grid(self.window, step) {
-            let (start, end, step) = (decimal(start), decimal(end), step.to_string());
-            let parameters =
-                [("query", query.as_str()), ("start", &*start), ("end", &*end), ("step", &*step)];
-            let Data::Matrix(series) = self.ask("query_range", &parameters).await? else {
-                return Err(self.note_shape());
-            };
+        for range in grid(self.window, step) {
+            let series = self.matrix(&query, range, step).await?;
             ends.extend(series.iter().flat_map(|one| &one.values).map(|point| point.0));
         }
         let mut found = coverage::coverage(&ends, self.span(), step as f64);
@@ -182,6 +191,27 @@ impl<'a> Session<'a> {
         }
         self.seen.insert(selector.clone(), found);
         Ok(found)
+    }
+
+    /// Asks for a range vector: points from the first to the last of `ends`, in milliseconds since the epoch, with a step
+    /// in seconds.
+    pub(crate) async fn matrix(
+        &mut self,
+        query: &Query,
+        (start, end): (i64, i64),
+        step: u64,
+    ) -> Result<Vec<Series>, Unread> {
+        let (start, end, step) = (decimal(start), decimal(end), step.to_string());
+        let mut parameters =
+            vec![("query", query.as_str()), ("start", &*start), ("end", &*end), ("step", &*step)];
+        if self.client.is_victoria_metrics() {
+            // It moves start and end to multiples of the step else, so that its cache can be used.
+            parameters.push(("nocache", "1"));
+        }
+        match self.ask("query_range", &parameters).await? {
+            Data::Matrix(series) => Ok(series),
+            Data::Vector(_) | Data::Scalar(_) | Data::String(_) => Err(self.note_shape()),
+        }
     }
 
     /// Time of the newest sample of a selector at a time, both in seconds since the epoch.

@@ -21,6 +21,7 @@ const PERCENTILES: [Wanted<'static>; 4] = [
 pub(crate) async fn collect(session: &mut Session<'_>, request: &WebRequest) -> Option<WebMetrics> {
     session.begin("web latency");
     let found = latency(session, &request.latency_histogram, &request.matchers, PERCENTILES).await;
+    session.plan.histogram("web.latency", &found);
     let [p50, p90, p95, p99] = found.percentiles_ms;
     session.begin("web requests");
     let counter = Counter {
@@ -29,6 +30,7 @@ pub(crate) async fn collect(session: &mut Session<'_>, request: &WebRequest) -> 
         error_matchers: &request.error_matchers,
     };
     let found = requests(session, counter, "web_metrics").await;
+    session.plan.ratio("web.errorRatio", &found, counter);
     let metrics = WebMetrics {
         page_load_p50_ms: p50,
         page_load_p90_ms: p90,
