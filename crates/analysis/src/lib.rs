@@ -5,6 +5,7 @@
 //! That keeps every judgement a table test, and lets the command line, the Job and the operator share it.
 
 pub mod cache_rules;
+pub mod compare;
 pub mod coverage;
 pub mod duration;
 pub mod findings;
@@ -25,3 +26,4 @@ pub mod record;
 pub mod request;
 pub mod since;
 pub mod threshold;
+pub mod trend;
