@@ -29,7 +29,8 @@ fn block(block: &Block) -> String {
     }
 }
 
-fn line(text: &Text) -> String {
+/// A text on one line, with its emphasis.
+pub(crate) fn line(text: &Text) -> String {
     let spans: String = text
         .spans
         .iter()

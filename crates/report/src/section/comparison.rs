@@ -24,7 +24,14 @@ pub(super) fn blocks(judgement: &Judgement) -> Vec<Block> {
             vec![Block::Heading(HEADING), Block::Paragraph(text)]
         });
     };
-    let mut blocks = vec![Block::Heading(HEADING), against(comparison)];
+    let mut blocks = vec![Block::Heading(HEADING)];
+    blocks.extend(alone(comparison));
+    blocks
+}
+
+/// A comparison without a heading.
+pub(crate) fn alone(comparison: &Comparison) -> Vec<Block> {
+    let mut blocks = vec![against(comparison)];
     blocks.extend(headline(comparison).block());
     blocks.extend(list(comparison.notes.iter().map(|note| Text::default().sentence(note)).collect()));
     if let Some(grid) = indicators(comparison).block() {
