@@ -73,26 +73,10 @@ fn is_continued(before: &Statement, now: &Statement) -> bool {
 }
 
 fn difference(before: Option<&StatementCounter>, now: &StatementCounter) -> Option<StatementCounter> {
-    let Some(before) = before else { return Some(now.clone()).filter(|now| now.calls > 0) };
-    let calls = now.calls.saturating_sub(before.calls);
-    if calls == 0 {
-        return None;
+    match before {
+        Some(before) => now.since(before),
+        None => Some(now.clone()).filter(|now| now.calls > 0),
     }
-    #[expect(clippy::cast_precision_loss, reason = "a bound of rounding errors")]
-    let count = calls as f64;
-    let total = (now.total_ms - before.total_ms).max(0.0);
-    // A small difference of large sums: what rounding may have taken away is given back, so that the bounds of the
-    // percentile stay bounds. No times have smaller squares than equal ones.
-    let rounding = now.squares_ms2 * f64::EPSILON * 8.0;
-    let squares = (now.squares_ms2 - before.squares_ms2 + rounding).max(total * total / count);
-    Some(StatementCounter {
-        query_id: now.query_id.clone(),
-        calls,
-        total_ms: total,
-        squares_ms2: squares,
-        rows: now.rows.saturating_sub(before.rows),
-        query: now.query.clone(),
-    })
 }
 
 #[cfg(test)]

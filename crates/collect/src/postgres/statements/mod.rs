@@ -4,26 +4,20 @@ pub(crate) mod delta;
 pub(crate) mod read;
 pub(crate) mod text;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use plimsoll_analysis::query_time::{Moments, quantile_bounds};
+use plimsoll_analysis::query_time::{Moments, P95, quantile_bounds};
 use plimsoll_analysis::record::{QueryTime, QueryTimeMethod, SlowStatement, StatementCounter, StatementMean};
 use plimsoll_analysis::request::DatabaseRequest;
+use plimsoll_analysis::since::{MAX_SLOW, MAX_STATEMENTS};
 
 use self::delta::Snapshot;
 use self::read::Texts;
 
-/// Most statements of the analysis' list, as in the seed.
-const MAX_SLOW: usize = 20;
 /// Texts are asked for this many times as many statements as are shown: utility statements among them are dropped.
 const SPARE: usize = 3;
-/// Most statements whose counters are kept for the next run.
-const MAX_COUNTED: usize = 300;
 /// Of how many statements with the most total time the texts are read: some are dropped.
-const LONGEST: usize = MAX_COUNTED + 100;
-/// The percentile of the query time.
-const P95: f64 = 0.95;
+const LONGEST: usize = MAX_STATEMENTS + 100;
 
 /// Statements over some time, and what of their texts is known.
 pub(crate) struct Statements<'a> {
@@ -45,17 +39,6 @@ pub(crate) struct Figures {
     pub(crate) calls: u64,
 }
 
-/// Mean execution time, milliseconds.
-#[expect(clippy::cast_precision_loss, reason = "a mean")]
-fn mean(counter: &StatementCounter) -> f64 {
-    counter.total_ms / counter.calls.max(1) as f64
-}
-
-/// Slowest first.
-fn slower(a: &StatementCounter, b: &StatementCounter) -> Ordering {
-    mean(b).total_cmp(&mean(a)).then_with(|| a.query_id.cmp(&b.query_id))
-}
-
 fn number(counter: &StatementCounter) -> Option<i64> {
     counter.query_id.parse().ok()
 }
@@ -64,7 +47,7 @@ fn number(counter: &StatementCounter) -> Option<i64> {
 pub(crate) fn wanted(known: &[StatementCounter], lifetime: &Snapshot, request: &DatabaseRequest) -> Vec<i64> {
     let shown = (request.top_queries as usize).max(MAX_SLOW);
     let mut slowest: Vec<&StatementCounter> = known.iter().collect();
-    slowest.sort_by(|a, b| slower(a, b));
+    slowest.sort_by(|a, b| a.slower(b));
     let slowest = slowest.into_iter().take(shown.saturating_mul(SPARE)).filter_map(number);
     let mut wanted: Vec<i64> = slowest.chain(longest(lifetime).into_iter().filter_map(number)).collect();
     wanted.sort_unstable();
@@ -100,11 +83,11 @@ impl Statements<'_> {
     /// The figures of a record.
     pub(crate) fn figures(&self, request: &DatabaseRequest) -> Figures {
         let mut sorted: Vec<&StatementCounter> = self.known.iter().filter(|one| one.calls > 0).collect();
-        sorted.sort_by(|a, b| slower(a, b));
+        sorted.sort_by(|a, b| a.slower(b));
         let shown = sorted.iter().filter_map(|one| Some((*one, self.text(one).ok()?)));
         let by_mean = shown.clone().take(request.top_queries as usize).map(|(one, query)| StatementMean {
             calls: one.calls,
-            avg_time_ms: mean(one),
+            avg_time_ms: one.mean_ms(),
             query,
             query_id: one.query_id.clone(),
         });
@@ -112,16 +95,17 @@ impl Statements<'_> {
             request.statements.iter().map(|one| (one.query_id.as_str(), one.label.as_str())).collect();
         #[expect(clippy::cast_precision_loss, reason = "a threshold of milliseconds")]
         let threshold = request.slow_query_threshold_ms as f64;
-        let slow =
-            shown.filter(|(one, _)| mean(one) > threshold).take(MAX_SLOW).map(|(one, query)| SlowStatement {
+        let slow = shown.filter(|(one, _)| one.mean_ms() > threshold).take(MAX_SLOW).map(|(one, query)| {
+            SlowStatement {
                 calls: one.calls,
-                avg_ms: mean(one),
+                avg_ms: one.mean_ms(),
                 total_ms: one.total_ms,
                 rows: one.rows,
                 query,
                 query_id: one.query_id.clone(),
                 label: labels.get(one.query_id.as_str()).map(|label| (*label).to_owned()),
-            });
+            }
+        });
         let counted = self.known.iter().filter(|one| !self.is_left_out(one)).chain(self.rest);
         let mix: Vec<Moments> = counted.map(Moments::from).collect();
         let query_time = quantile_bounds(&mix, P95).map(|(low, high)| QueryTime {
@@ -151,12 +135,14 @@ impl Statements<'_> {
         all.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
         for one in all {
             match self.text(one) {
-                Ok(query) if kept.len() < MAX_COUNTED => kept.push(StatementCounter { query, ..one.clone() }),
-                _ => add(&mut others, one),
+                Ok(query) if kept.len() < MAX_STATEMENTS => {
+                    kept.push(StatementCounter { query, ..one.clone() })
+                }
+                _ => others.get_or_insert_default().add(one),
             }
         }
         for one in snapshot.others.iter().chain(&snapshot.hidden) {
-            add(&mut others, one);
+            others.get_or_insert_default().add(one);
         }
         (kept, others)
     }
@@ -165,21 +151,6 @@ impl Statements<'_> {
 /// A statement's row that is not shown.
 #[derive(Debug)]
 struct Dropped;
-
-fn add(sum: &mut Option<StatementCounter>, one: &StatementCounter) {
-    let sum = sum.get_or_insert_with(|| StatementCounter {
-        query_id: String::new(),
-        calls: 0,
-        total_ms: 0.0,
-        squares_ms2: 0.0,
-        rows: 0,
-        query: None,
-    });
-    sum.calls = sum.calls.saturating_add(one.calls);
-    sum.total_ms += one.total_ms;
-    sum.squares_ms2 += one.squares_ms2;
-    sum.rows = sum.rows.saturating_add(one.rows);
-}
 
 #[cfg(test)]
 mod tests {
