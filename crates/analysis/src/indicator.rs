@@ -76,7 +76,8 @@ impl Reading<'_> {
         }
         let percent = basis.coverage_percent.filter(|percent| *percent < JUDGED_COVERAGE_PERCENT)?;
         Some(format!(
-            "it covers {percent:.0}% of the window, and less than {JUDGED_COVERAGE_PERCENT:.0}% is not judged; shorten spec.window or wait for more data"
+            "it covers {} of the window, and less than {JUDGED_COVERAGE_PERCENT:.0}% is not judged; shorten spec.window or wait for more data",
+            crate::format::coverage(percent)
         ))
     }
 }

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::query_time::{Moments, P95, quantile_bounds};
 use crate::record::{
-    BaselineRecord, Basis, BasisKind, CacheCounters, Counters, DatabaseCounters, QueryTime, QueryTimeMethod,
-    SlowStatement, StatementCounter, StatementMean,
+    BaselineRecord, Basis, BasisKind, CacheCounters, Counters, DatabaseCounters, MAX_TOP_STATEMENTS,
+    QueryTime, QueryTimeMethod, SlowStatement, StatementCounter, StatementMean,
 };
 use crate::request::DatabaseRequest;
 
@@ -23,7 +23,12 @@ const HIT_RATE: &str = "cache_metrics.hit_rate_window";
 const BLOCKS: &str = "database_analysis.cache_hit_ratio";
 const MEANS: &str = "database_metrics.slow_queries";
 const SLOW: &str = "database_analysis.slow_queries";
+const TOP: &str = "database_analysis.top_statements";
+const EXECUTION_TIME: &str = "database_analysis.execution_time_ms";
 const QUERY_TIME: &str = "database_metrics.query_time_p95_ms";
+
+/// Figures of statements.
+const STATEMENTS: [&str; 5] = [MEANS, SLOW, TOP, EXECUTION_TIME, QUERY_TIME];
 
 const OTHER_SERVER: &str = "the server was started anew, or is another one";
 const OTHER_DATABASE: &str = "it was another database of the server";
@@ -43,7 +48,7 @@ pub fn since_previous(record: &mut BaselineRecord, previous: &Counters, asked: O
                 blocks(record, before, now);
                 statements(record, before, now, asked);
             }
-            Err(why) => [BLOCKS, MEANS, SLOW, QUERY_TIME].into_iter().for_each(|path| say(record, path, why)),
+            Err(why) => [BLOCKS].iter().chain(&STATEMENTS).for_each(|path| say(record, path, why)),
         }
     }
     record.counters = Some(counters);
@@ -142,7 +147,7 @@ fn statements(
 ) {
     let delta = match delta(before, now, MAX_STATEMENTS) {
         Ok(delta) => delta,
-        Err(why) => return [MEANS, SLOW, QUERY_TIME].into_iter().for_each(|path| say(record, path, why)),
+        Err(why) => return STATEMENTS.iter().for_each(|path| say(record, path, why)),
     };
     let mut basis = basis(before.at, now.at, None);
     for note in &delta.notes {
@@ -161,7 +166,15 @@ fn statements(
         && analysis.slow_queries.is_some()
     {
         analysis.slow_queries = Some(above_threshold(&slowest, asked));
-        record.basis.insert(SLOW.to_owned(), basis.clone());
+        let mut longest: Vec<&StatementCounter> = delta.statements.iter().collect();
+        longest.sort_by(|a, b| a.longer(b));
+        analysis.top_statements =
+            Some(longest.iter().take(MAX_TOP_STATEMENTS).map(|one| named(one, asked)).collect());
+        analysis.execution_time_ms =
+            Some(delta.statements.iter().chain(&delta.rest).map(|one| one.total_ms).sum());
+        for path in [SLOW, TOP, EXECUTION_TIME] {
+            record.basis.insert(path.to_owned(), basis.clone());
+        }
     }
     query_time(record, &delta, basis, asked);
 }
@@ -197,20 +210,11 @@ fn above_threshold(slowest: &[&StatementCounter], asked: &DatabaseRequest) -> Ve
     #[expect(clippy::cast_precision_loss, reason = "a threshold of milliseconds")]
     let threshold = asked.slow_query_threshold_ms as f64;
     let above = slowest.iter().take_while(|one| one.mean_ms() > threshold).take(MAX_SLOW);
-    let slow = above.map(|one| SlowStatement {
-        calls: one.calls,
-        avg_ms: one.mean_ms(),
-        total_ms: one.total_ms,
-        rows: one.rows,
-        query: one.query.clone(),
-        query_id: one.query_id.clone(),
-        label: asked
-            .statements
-            .iter()
-            .find(|label| label.query_id == one.query_id)
-            .map(|label| label.label.clone()),
-    });
-    slow.collect()
+    above.map(|one| named(one, asked)).collect()
+}
+
+fn named(one: &StatementCounter, asked: &DatabaseRequest) -> SlowStatement {
+    SlowStatement::new(one, one.query.clone(), &asked.statements)
 }
 
 /// What statements did between two runs.

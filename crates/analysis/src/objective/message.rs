@@ -47,7 +47,7 @@ pub(super) fn decided(
     finding: Option<&str>,
 ) -> String {
     let figure = shown(decision.known, objective.unit);
-    let mut text = format!("{title} is {figure}, {}", relation(objective, decision));
+    let mut text = format!("{title}: {figure}, {}", relation(objective, decision));
     if let (ObjectiveVerdict::Warning, Some(warning)) = (decision.verdict, objective.warning) {
         text.push_str(&format!(", and past the warning at {}", quantity(warning, objective.unit)));
     }
@@ -110,9 +110,9 @@ pub(super) fn straddling(objective: &Objective, low: f64, high: Option<f64>, is_
 /// The message where there is no verdict.
 pub(super) fn undecided(reading: &Reading<'_>, unit: Unit, why: &str) -> String {
     let figure = match (reading.value, reading.low) {
-        (Some(value), _) if reading.unit == unit => format!(" is {}, but", quantity(value, unit)),
-        (None, Some(low)) if reading.unit == unit => format!(" is {}, but", between(low, reading.high, unit)),
-        _ => ":".to_owned(),
+        (Some(value), _) if reading.unit == unit => format!(" {}, but", quantity(value, unit)),
+        (None, Some(low)) if reading.unit == unit => format!(" {}, but", between(low, reading.high, unit)),
+        _ => String::new(),
     };
-    cut(format!("{}{figure} {why}", reading.title))
+    cut(format!("{}:{figure} {why}", reading.title))
 }

@@ -86,6 +86,12 @@ impl StatementCounter {
         other.mean_ms().total_cmp(&self.mean_ms()).then_with(|| self.query_id.cmp(&other.query_id))
     }
 
+    /// The order of statements by total execution time, highest first, and then by id.
+    #[must_use]
+    pub fn longer(&self, other: &Self) -> Ordering {
+        other.total_ms.total_cmp(&self.total_ms).then_with(|| self.query_id.cmp(&other.query_id))
+    }
+
     /// Counts the executions of another one too; id and text stay.
     pub fn add(&mut self, other: &Self) {
         self.calls = self.calls.saturating_add(other.calls);

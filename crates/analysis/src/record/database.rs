@@ -4,6 +4,9 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::StatementCounter;
+use crate::request::StatementLabel;
+
 /// Figures of one database; the seed's keys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseMetrics {
@@ -89,6 +92,13 @@ pub struct DatabaseAnalysis {
     /// Statements whose mean is above the threshold, slowest first, at most 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_queries: Option<Vec<SlowStatement>>,
+    /// Statements with the most execution time over the same basis, whatever their mean, the longest first, at most
+    /// [`MAX_TOP_STATEMENTS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_statements: Option<Vec<SlowStatement>>,
+    /// Execution time of all statements over the same basis, those that are not listed among them, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_time_ms: Option<f64>,
     /// Tables that are read whole more than 100 times and more often than by an index, most rows read first, at most 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_indexes: Option<Vec<MissingIndex>>,
@@ -121,7 +131,10 @@ pub struct DatabaseAnalysis {
     pub server: Option<DatabaseServer>,
 }
 
-/// One statement above the threshold.
+/// Most statements by execution time that a record lists.
+pub const MAX_TOP_STATEMENTS: usize = 10;
+
+/// One statement with its calls and times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlowStatement {
     /// Executions over the basis.
@@ -140,6 +153,23 @@ pub struct SlowStatement {
     /// The spec's name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+}
+
+impl SlowStatement {
+    /// A statement with the text to show and the spec's name for it.
+    #[must_use]
+    pub fn new(counter: &StatementCounter, query: Option<String>, labels: &[StatementLabel]) -> Self {
+        let label = labels.iter().find(|label| label.query_id == counter.query_id);
+        Self {
+            calls: counter.calls,
+            avg_ms: counter.mean_ms(),
+            total_ms: counter.total_ms,
+            rows: counter.rows,
+            query,
+            query_id: counter.query_id.clone(),
+            label: label.map(|label| label.label.clone()),
+        }
+    }
 }
 
 /// A table that is read whole often.

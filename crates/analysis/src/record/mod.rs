@@ -24,8 +24,8 @@ pub use cache::{
 pub use counters::{CacheCounters, Counters, DatabaseCounters, StatementCounter, TableCounter};
 pub use database::{
     ConnectionHeadroom, Connections, DatabaseAnalysis, DatabaseMetrics, DatabaseServer, DeadTuples,
-    DuplicateIndex, InvalidIndex, MissingIndex, QueryTime, QueryTimeMethod, SlowStatement, StaleStatistics,
-    StatementMean, TableSize, UnusedIndex,
+    DuplicateIndex, InvalidIndex, MAX_TOP_STATEMENTS, MissingIndex, QueryTime, QueryTimeMethod,
+    SlowStatement, StaleStatistics, StatementMean, TableSize, UnusedIndex,
 };
 pub use kubernetes::{
     Autoscaler, AutoscalerMetric, Container, KubernetesFacts, Replicas, UnknownFact, Usage, Workload,

@@ -74,9 +74,9 @@ fn record(counters: Counters) -> BaselineRecord {
         cache_hit_ratio: Some(0.5),
         ..DatabaseAnalysis::default()
     });
-    for path in [HIT_RATE, BLOCKS, MEANS, SLOW, QUERY_TIME] {
+    for path in [HIT_RATE, BLOCKS].iter().chain(&STATEMENTS) {
         let sampled = Basis { kind: BasisKind::Sampled, ..basis(at(900), at(960), None) };
-        record.basis.insert(path.to_owned(), sampled);
+        record.basis.insert((*path).to_owned(), sampled);
     }
     record.counters = Some(counters);
     record
@@ -151,11 +151,15 @@ fn statements_since_the_previous_run_replace_the_sampled_ones() {
     assert_eq!(slow.len(), 2);
     assert_eq!((slow[0].label.as_deref(), slow[0].total_ms, slow[0].rows), (Some("Daily summary"), 800.0, 8));
     assert_eq!(slow[1].query.as_deref(), Some("SELECT 4"));
+    let top: Vec<(&str, f64)> =
+        analysis.top_statements.iter().flatten().map(|one| (one.query_id.as_str(), one.total_ms)).collect();
+    assert_eq!(top, [("2", 800.0), ("4", 450.0), ("1", 100.0)]);
+    assert_eq!(analysis.execution_time_ms, Some(1_350.0));
     assert_eq!(analysis.cache_hit_ratio, Some(0.9));
     // 20 of 5 ms, 3 of 150 ms, 4 of 200 ms: the 95th percentile is one of the 200.
     let time = metrics.query_time_p95_ms.unwrap();
     assert!(time.low > 150.0 && time.high.unwrap() >= 200.0, "{time:?}");
-    for path in [BLOCKS, MEANS, SLOW, QUERY_TIME] {
+    for path in [BLOCKS, MEANS, SLOW, TOP, EXECUTION_TIME, QUERY_TIME] {
         assert_eq!(record.basis[path].kind, BasisKind::SincePreviousRun, "{path}");
     }
     assert_eq!(record.basis[QUERY_TIME].samples, Some(27));
@@ -166,8 +170,8 @@ fn a_database_that_was_reset_or_replaced_keeps_its_sampled_figures_and_says_why(
     let before = database(100, vec![counter("1", 10, 5.0)]);
     let now = || database(900, vec![counter("1", 30, 5.0)]);
     let no_info = |counters: DatabaseCounters| DatabaseCounters { statements_reset: None, ..counters };
-    let statements = [MEANS, SLOW, QUERY_TIME].as_slice();
-    let all = [BLOCKS, MEANS, SLOW, QUERY_TIME].as_slice();
+    let statements = STATEMENTS.as_slice();
+    let all = [BLOCKS, MEANS, SLOW, TOP, EXECUTION_TIME, QUERY_TIME].as_slice();
     let mut without_texts = now();
     without_texts.statements[0].query = None;
     for (before, now, why, paths) in [

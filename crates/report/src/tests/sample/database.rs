@@ -128,6 +128,7 @@ pub(super) fn analysis() -> DatabaseAnalysis {
         ),
         connection_headroom: Some(ConnectionHeadroom { used: 61, max: 97 }),
         server: Some(server()),
+        ..DatabaseAnalysis::default()
     }
 }
 
