@@ -19,7 +19,7 @@ pub use sections::{
 };
 pub use status::{
     AppliedPolicy, BaselineSummary, ChangeStatus, ComparisonStatus, CurrentRun, FinishedRun, JudgementStatus,
-    KeptRun, ObjectiveStatus, PerformanceBaselineStatus, RetryStatus, SourceStatus,
+    KeptRun, ObjectiveStatus, PerformanceBaselineStatus, RetryStatus, RuleStatus, SourceStatus,
 };
 
 use crate::common::{Sources, rule};

@@ -38,6 +38,10 @@ pub struct OperatorArgs {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "PLIMSOLL_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// Most objectives that /metrics shows, each with three series; the baselines past it are left out whole, and
+    /// plimsoll_objectives_left_out_total counts them.
+    #[arg(long, env = "PLIMSOLL_MAX_OBJECTIVE_METRICS", default_value_t = crate::gauges::DEFAULT_LIMIT, value_name = "COUNT")]
+    pub max_objective_metrics: usize,
     /// Reconciles at once.
     #[arg(long, env = "PLIMSOLL_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,

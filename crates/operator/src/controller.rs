@@ -1,6 +1,6 @@
 //! The one place where a controller is built: streams, predicates, concurrency, backoff, reports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::baseline;
 use crate::baseline::view::KIND;
 use crate::context::Context;
 use crate::error::{Error, backoff};
+use crate::gauges::{Gauges, Key};
 use crate::metrics::{KindLabels, ReconcileLabels};
 
 /// Longest delay that is added so that equal delays do not march in step: a slot is never later than that.
@@ -25,7 +26,6 @@ const MAX_JITTER: Duration = Duration::from_secs(10);
 /// Longest delay of all.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-type Key = (String, String);
 type Guarded = DeserializeGuard<PerformanceBaseline>;
 
 /// What one controller's reconciles share.
@@ -50,11 +50,13 @@ pub async fn run(
         None => (Api::all(client.clone()), Api::all(client)),
     };
     let (reader, writer) = reflector::store();
+    let mut present = Present::new(context.metrics.gauges.clone(), namespace);
     // Reflected before it is filtered, so that the cache still sees every change of status.
     let mut synced = Some(synced);
     let stream = watcher(baselines, watcher::Config::default())
         .default_backoff()
         .inspect_ok(move |event| {
+            present.follow(event);
             if matches!(event, watcher::Event::InitDone)
                 && let Some(synced) = synced.take()
             {
@@ -80,7 +82,9 @@ pub async fn run(
                 // Told where it happened.
                 Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
                 Err(controller::Error::ObjectNotFound(gone)) => {
-                    forget(&shared, &(gone.namespace.clone().unwrap_or_default(), gone.name.clone()));
+                    let key = (gone.namespace.clone().unwrap_or_default(), gone.name.clone());
+                    shared.context.metrics.gauges.remove(&key);
+                    forget(&shared, &key);
                 }
                 // A watch that is refused serves nobody; it is tried again with growing delays.
                 Err(error) => tracing::warn!(kind = KIND, %error, "a watch failed; it is opened again"),
@@ -88,6 +92,34 @@ pub async fn run(
             std::future::ready(())
         })
         .await;
+}
+
+/// Takes the gauges of objects away that are no longer there, also of those that went while nobody watched.
+struct Present {
+    gauges: Arc<Gauges>,
+    namespace: Option<String>,
+    listed: BTreeSet<Key>,
+}
+
+impl Present {
+    fn new(gauges: Arc<Gauges>, namespace: Option<&str>) -> Self {
+        Self { gauges, namespace: namespace.map(str::to_owned), listed: BTreeSet::new() }
+    }
+
+    fn follow(&mut self, event: &watcher::Event<Guarded>) {
+        let key = |object: &Guarded| (object.namespace().unwrap_or_default(), object.name_any());
+        match event {
+            watcher::Event::Init => self.listed.clear(),
+            watcher::Event::InitApply(object) => drop(self.listed.insert(key(object))),
+            watcher::Event::InitDone => {
+                let is_served =
+                    |key: &Key| self.namespace.as_ref().is_none_or(|namespace| key.0 == *namespace);
+                self.gauges.keep(is_served, &std::mem::take(&mut self.listed));
+            }
+            watcher::Event::Delete(object) => self.gauges.remove(&key(object)),
+            watcher::Event::Apply(_) => {}
+        }
+    }
 }
 
 async fn reconcile(guarded: Arc<Guarded>, shared: Arc<Shared>) -> Result<Action, Error> {

@@ -11,6 +11,7 @@ pub mod context;
 pub mod controller;
 pub mod error;
 pub mod events;
+pub mod gauges;
 pub mod job;
 pub mod lease;
 pub mod metrics;

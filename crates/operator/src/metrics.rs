@@ -1,4 +1,7 @@
-//! The operator's own metrics. Labels come from fixed sets, never from a resource.
+//! The operator's own metrics. Labels come from fixed sets, but for the gauges of objectives ([`crate::gauges`]), whose
+//! number is bounded.
+
+use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -6,6 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::gauges::{DEFAULT_LIMIT, Gauges};
 
 /// How a reconcile ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,10 +49,20 @@ pub struct Metrics {
     pub runs: Family<RunLabels, Counter>,
     /// Whether this process is the leader: 1 or 0.
     pub leader: Gauge,
+    /// What baselines say of their objectives.
+    pub gauges: Arc<Gauges>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(DEFAULT_LIMIT)
+    }
+}
+
+impl Metrics {
+    /// Metrics that show at most so many objectives.
+    #[must_use]
+    pub fn new(max_objectives: usize) -> Self {
         let mut registry = Registry::with_prefix("plimsoll");
         let reconciles = Family::default();
         let duration: Family<KindLabels, Histogram> =
@@ -63,11 +78,11 @@ impl Default for Metrics {
         );
         registry.register("runs", "Runs that ended, by kind and reason", runs.clone());
         registry.register("leader", "Whether this process is the leader", leader.clone());
-        Self { registry, reconciles, duration, runs, leader }
+        let gauges = Arc::new(Gauges::new(max_objectives));
+        registry.register_collector(Box::new(gauges.clone()));
+        Self { registry, reconciles, duration, runs, leader, gauges }
     }
-}
 
-impl Metrics {
     /// The metrics in the OpenMetrics text format.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -52,6 +52,12 @@ pub const RULES: &[Rule] = &[
     served("", &["pods"], &["list"], "how a run's pod ended, and restarts of the workloads"),
     served("", &["pods/log"], &["get"], "the record of a run"),
     served("", &["configmaps"], &["get", "create", "patch", "delete"], "records and reports"),
+    served(
+        "monitoring.coreos.com",
+        &["prometheusrules"],
+        &["get", "create", "patch", "delete"],
+        "alerts of objectives, where the cluster has that kind",
+    ),
     served("", &["events"], &["list"], "why a Job has no pod"),
     served("events.k8s.io", &["events"], &["create", "patch"], "what happened, for people"),
     served(

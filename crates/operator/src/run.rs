@@ -31,7 +31,7 @@ pub async fn run(args: OperatorArgs) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let client = Client::try_default().await.context("find the Kubernetes API server")?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(args.max_objective_metrics));
     let health = Health::new(metrics.clone());
     let served = args.served();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?served, image = args.image, "starting");

@@ -53,6 +53,9 @@ pub struct PerformanceBaselineStatus {
     /// Of what objectives, comparison and findings speak; judgement.json of the ConfigMap NAME-report has them whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judgement: Option<JudgementStatus>,
+    /// What became of spec.prometheusRule; absent where it is not enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus_rule: Option<RuleStatus>,
     /// How each source answered in the last finished run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
@@ -129,6 +132,26 @@ pub struct ChangeStatus {
     pub verdict: String,
     /// Before, after, change and its interval as text, for example "151ms -> 13ms (-91%, -93% to -89%)".
     pub change: String,
+}
+
+/// What became of the alerts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleStatus {
+    /// Name of the PrometheusRule; absent where there is none, and then message says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How many alerts there are.
+    pub alerts: i32,
+    /// Hash of what was written; when the spec asks for something else, it is written again.
+    pub hash: String,
+    /// Name of the run in whose report, ConfigMap NAME-report, they stand as rules.yaml.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Why there is no PrometheusRule, and which objectives have no alert and why. Both are looked at again with each run
+    /// and each edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Of what the judgement speaks.
