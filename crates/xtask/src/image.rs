@@ -150,7 +150,9 @@ pub(crate) fn push(image: &Image, repository: &str) -> Result<String> {
     match copy.status() {
         Ok(status) if status.success() => Ok(to),
         Ok(status) => {
-            bail!("skopeo could not push {to} ({status}); log in with `skopeo login` and try again")
+            bail!(
+                "skopeo could not push {to} ({status}) and said why above; log in with `skopeo login`, and of a registry without TLS write `insecure = true` in registries.conf(5)"
+            )
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!(

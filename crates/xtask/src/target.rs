@@ -45,6 +45,20 @@ impl Target {
             let cluster = plimsoll_cluster::up(&Consent::new(options.local_cluster), &mut out)?;
             return Self::local(cluster);
         };
+        // Before anything is built: that takes minutes.
+        if options.push.is_some() {
+            ensure!(which("skopeo").is_some(), "--push needs skopeo: install it (package skopeo)");
+        } else {
+            let Some((program, _)) = loader(&context, "") else {
+                bail!(
+                    "the nodes of context {context} need a registry: add --push REPOSITORY that they can pull from"
+                );
+            };
+            ensure!(
+                which(program).is_some(),
+                "{program} is not in PATH; it loads images into the cluster of context {context}. Install it, or add --push REPOSITORY that its nodes can pull from"
+            );
+        }
         if !options.yes {
             confirm(&context)?;
         }
@@ -114,16 +128,9 @@ impl Target {
             });
         }
         for image in images.all() {
-            let archive = image.archive.display().to_string();
-            let mut load = match context.split_once('-') {
-                Some(("kind", name)) => command("kind", &["load", "image-archive", &archive, "--name", name]),
-                Some(("k3d", name)) => command("k3d", &["image", "import", &archive, "--cluster", name]),
-                _ if context == "minikube" => command("minikube", &["image", "load", &archive]),
-                _ => bail!(
-                    "the nodes of context {context} need a registry: add --push REPOSITORY that they can pull from"
-                ),
-            };
-            run(&mut load)?;
+            let (program, arguments) = loader(context, &image.archive.display().to_string())
+                .with_context(|| format!("nothing loads images into the cluster of context {context}"))?;
+            run(Command::new(program).args(arguments))?;
         }
         Ok(Loaded::named(images))
     }
@@ -150,10 +157,23 @@ impl Loaded {
     }
 }
 
-fn command(program: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command
+/// The program and its arguments that load an archive into the nodes of a context's cluster; `None` where its name is
+/// none that kind, k3d or minikube gives.
+///
+/// kind and k3d write contexts with a prefix of their own before the cluster's name; minikube names them as the profile,
+/// whose default is `minikube`. It is given all the same: the environment may select another.
+fn loader(context: &str, archive: &str) -> Option<(&'static str, Vec<String>)> {
+    let named = |prefix: &str| context.strip_prefix(prefix).filter(|name| !name.is_empty());
+    let (program, arguments) = if let Some(name) = named("kind-") {
+        ("kind", ["load", "image-archive", archive, "--name", name])
+    } else if let Some(name) = named("k3d-") {
+        ("k3d", ["image", "import", archive, "--cluster", name])
+    } else if context == "minikube" {
+        ("minikube", ["image", "load", archive, "--profile", context])
+    } else {
+        return None;
+    };
+    Some((program, arguments.map(str::to_owned).to_vec()))
 }
 
 fn which(program: &str) -> Option<PathBuf> {
@@ -180,4 +200,32 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     ensure!(output.status.success(), "`{shown}` failed: {said}");
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tool_that_made_a_cluster_loads_its_images() {
+        for (context, line) in [
+            ("kind-kind", "kind load image-archive /a/b.tar --name kind"),
+            ("kind-my-team", "kind load image-archive /a/b.tar --name my-team"),
+            ("k3d-k3s-default", "k3d image import /a/b.tar --cluster k3s-default"),
+            ("k3d-dev", "k3d image import /a/b.tar --cluster dev"),
+            ("minikube", "minikube image load /a/b.tar --profile minikube"),
+        ] {
+            let (program, arguments) = loader(context, "/a/b.tar").unwrap();
+            assert_eq!([program.to_owned(), arguments.join(" ")].join(" "), line, "{context}");
+        }
+    }
+
+    #[test]
+    fn another_cluster_needs_a_registry() {
+        for context in
+            ["", "kind", "kind-", "k3d-", "minikube-2", "production", "arn:aws:eks:eu-1:1:cluster/kind-x"]
+        {
+            assert_eq!(loader(context, "/a/b.tar"), None, "{context}");
+        }
+    }
 }
