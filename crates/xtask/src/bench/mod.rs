@@ -3,7 +3,9 @@
 //! The figures are this machine's and this hour's: only the ratios mean anything, and no test asserts them.
 
 mod postgres;
+mod progress;
 mod redis;
+mod relay;
 mod server;
 
 use std::path::{Path, PathBuf};

@@ -1,14 +1,18 @@
-//! Transactions a second of pgbench, with a collection every so often and without one, in turns (ABBA).
+//! Transactions a second of pgbench, with a collection every so often and without one, in turns (ABBA); the transactions
+//! that are missing around each collection; and the processor time of the collections, by which the first two are judged:
+//! client and server share this machine, as they never do in a cluster.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use plimsoll_cluster::{Server, server};
 use serde_json::{Value, json};
 
+use super::progress::{mean_and_error, missing, seconds};
 use super::server::{Folder, Running, as_account, free_port};
 use super::{binary, median, output, spread};
 
@@ -55,17 +59,19 @@ pub(super) fn bench(options: &PostgresOptions) -> Result<()> {
     collect(&binary, &manifest)?;
 
     let (mut without, mut with, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut collections, mut lost) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         let mut rates = [0.0, 0.0];
-        let mut collections = 0;
+        let before = collections.len();
         for is_collected in [false, true, true, false] {
-            let (rate, count) = postgres.rate(options, is_collected.then_some((&binary, &manifest)))?;
-            rates[usize::from(is_collected)] += rate / 2.0;
-            collections += count;
+            let run = postgres.run(options, &folder, is_collected.then_some((&binary, &manifest)))?;
+            rates[usize::from(is_collected)] += run.rate / 2.0;
+            collections.extend(run.collections);
+            lost.extend(run.lost);
         }
-        let ratio = rates[1] / rates[0];
+        let (ratio, count) = (rates[1] / rates[0], collections.len() - before);
         eprintln!(
-            "round {round}: {:.0} transactions a second without, {:.0} with {collections} collections: {ratio:.3}",
+            "round {round}: {:.0} transactions a second without, {:.0} with {count} collections: {ratio:.3}",
             rates[0], rates[1]
         );
         without.push(rates[0]);
@@ -76,6 +82,32 @@ pub(super) fn bench(options: &PostgresOptions) -> Result<()> {
     eprintln!("transactions a second with a collection every {} s: {}", options.every, spread(&with));
     eprintln!("with to without, of the medians: {:.3}", median(&with) / median(&without));
     eprintln!("with to without, round by round: {} (goal: 0.99 at least)", spread(&ratios));
+    let (mean, error) = mean_and_error(&lost);
+    let part = 100.0 / (options.every as f64 * median(&without));
+    eprintln!(
+        "\ntransactions missing in the seconds of a collection, against those beside them: {mean:.0} +- {error:.0} in {} collections:",
+        lost.len()
+    );
+    eprintln!(
+        "{:.2} % +- {:.2} % of the rate at one every {} s (goal: 1 % at most)",
+        mean * part,
+        error * part,
+        options.every
+    );
+    cost(&collections, options.every)
+}
+
+/// Says what processor time a collection took, and what part that is of this machine's.
+fn cost(collections: &[Collection], every: u64) -> Result<()> {
+    let mean = |of: fn(&Collection) -> f64| {
+        collections.iter().map(of).sum::<f64>() / collections.len().max(1) as f64
+    };
+    let (client, server) = (mean(|one| one.client_ms), mean(|one| one.server_ms));
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    let part = (client + server) / (10.0 * cores * every as f64);
+    eprintln!(
+        "processor time of a collection: {client:.0} ms of its own process and {server:.0} ms of the server's: {part:.2} % of {cores} cores in {every} s"
+    );
     Ok(())
 }
 
@@ -83,6 +115,26 @@ pub(super) fn bench(options: &PostgresOptions) -> Result<()> {
 fn collect(binary: &Path, manifest: &Path) -> Result<()> {
     let mut command = Command::new(binary);
     output(command.args(["collect", "-o", "json", "-f"]).arg(manifest)).map(drop)
+}
+
+/// One run of pgbench.
+struct Run {
+    /// Transactions a second.
+    rate: f64,
+    collections: Vec<Collection>,
+    /// Transactions missing around each collection that is not too close to an end of the run.
+    lost: Vec<f64>,
+}
+
+/// What one collection took of the processors, milliseconds in steps of ten: only means over some say anything.
+struct Collection {
+    /// Its own process.
+    client_ms: f64,
+    /// Its backend, and whatever other process of the server ended meanwhile.
+    server_ms: f64,
+    /// Seconds of the Unix epoch.
+    from: f64,
+    until: f64,
 }
 
 struct Postgres {
@@ -131,38 +183,73 @@ impl Postgres {
         command
     }
 
-    /// Transactions a second of one run, and how many collections ran beside it.
-    fn rate(&self, options: &PostgresOptions, collected: Option<(&PathBuf, &PathBuf)>) -> Result<(f64, u32)> {
-        let mut pgbench = self
-            .program("pgbench")
-            .args([
-                "-c",
-                &options.clients.to_string(),
-                "-j",
-                "2",
-                "-T",
-                &options.seconds.to_string(),
-                DATABASE,
-            ])
+    /// One run, perhaps with collections.
+    fn run(
+        &self,
+        options: &PostgresOptions,
+        folder: &Folder,
+        collected: Option<(&PathBuf, &PathBuf)>,
+    ) -> Result<Run> {
+        // None falls into the run: after one PostgreSQL writes whole pages, which takes far more than a collection.
+        output(self.program("psql").args(["--quiet", "--command", "CHECKPOINT", DATABASE]))?;
+        let log = folder.path.join("progress");
+        let mut command = self.program("pgbench");
+        command.args(["-c", &options.clients.to_string(), "-j", "2", "-T", &options.seconds.to_string()]);
+        let mut pgbench = command
+            .args(["-P", "1", "--progress-timestamp", DATABASE])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(File::create(&log).with_context(|| format!("write {}", log.display()))?)
             .spawn()
             .context("start pgbench")?;
-        let mut collections = 0;
+        let mut collections = Vec::new();
         let mut next = Instant::now() + Duration::from_secs(options.every.min(options.seconds) / 2);
         while pgbench.try_wait()?.is_none() {
             if let Some((binary, manifest)) = collected.filter(|_| Instant::now() >= next) {
                 next += Duration::from_secs(options.every);
-                collect(binary, manifest)?;
-                collections += 1;
+                collections.push(self.collection(binary, manifest)?);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         let output = pgbench.wait_with_output()?;
-        ensure!(output.status.success(), "pgbench failed with {}", output.status);
-        Ok((transactions_per_second(&String::from_utf8_lossy(&output.stdout))?, collections))
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        ensure!(output.status.success(), "pgbench failed with {}: {said}", output.status);
+        let seconds = seconds(&said);
+        let lost = collections.iter().filter_map(|one| missing(&seconds, one.from, one.until)).collect();
+        let rate = transactions_per_second(&String::from_utf8_lossy(&output.stdout))?;
+        Ok(Run { rate, collections, lost })
     }
+
+    fn collection(&self, binary: &Path, manifest: &Path) -> Result<Collection> {
+        let (own, server) = (std::process::id(), self.running.id());
+        let before = (epoch()?, ended_children_ms(own)?, ended_children_ms(server)?);
+        collect(binary, manifest)?;
+        let until = epoch()?;
+        // The server notices the end of a backend a moment after its client.
+        std::thread::sleep(Duration::from_millis(100));
+        let (client_ms, server_ms) =
+            (ended_children_ms(own)? - before.1, ended_children_ms(server)? - before.2);
+        Ok(Collection { client_ms, server_ms, from: before.0, until })
+    }
+}
+
+fn epoch() -> Result<f64> {
+    Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64())
+}
+
+/// Processor time of the children of a process that have ended and been waited for, milliseconds: fields 16 and 17 of
+/// /proc/PID/stat (proc(5)) in ticks, of which this architecture has a hundred a second.
+fn ended_children_ms(process: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))
+        .with_context(|| format!("read the processor time of process {process}"))?;
+    ended_children_ticks(&stat).map(|ticks| ticks * 10.0).with_context(|| format!("no times in {stat}"))
+}
+
+fn ended_children_ticks(stat: &str) -> Option<f64> {
+    // The second field is a name in parentheses, with whatever in it.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(13);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(user + system)
 }
 
 /// A baseline of the database alone with one snapshot, and its Secret.
@@ -199,5 +286,12 @@ mod tests {
         let text = "number of clients: 8\ninitial connection time = 9.5 ms\ntps = 1234.567890 (without initial connection time)\n";
         assert_eq!(transactions_per_second(text).ok(), Some(1_234.567_89));
         assert!(transactions_per_second("").is_err());
+    }
+
+    #[test]
+    fn the_time_of_ended_children_is_found_behind_whatever_name() {
+        let stat = "77 (a) b (c) S 1 77 77 0 -1 4194560 991 5 0 0 1 2 30 4 20 0 1 0 55 9 8 7";
+        assert_eq!(ended_children_ticks(stat), Some(34.0));
+        assert_eq!(ended_children_ticks("77 (a) S 1"), None);
     }
 }

@@ -3,13 +3,14 @@
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use plimsoll_cluster::{Server, server};
 use serde_json::Value;
 
+use super::relay::Relay;
 use super::server::{Folder, Running, beside, free_port};
 use super::{binary, median, output, spread};
 
@@ -32,6 +33,10 @@ pub(crate) struct RedisOptions {
     /// How many GETs each run of the foreground sends.
     #[arg(long, default_value_t = 500_000)]
     gets: u64,
+    /// Microseconds that a network between us and the server would take each way, for all that reads keys: 0 is loopback
+    /// as it is. Only the speed is measured then, and --memkeys takes minutes for a million keys.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
+    latency: u64,
     /// Measure this build of the example `read_keys` of plimsoll-collect, instead of a release build of this tree.
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
@@ -58,10 +63,17 @@ pub(super) fn bench(options: &RedisOptions) -> Result<()> {
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()]);
     command.args(["--slowlog-log-slower-than", "1000", "--slowlog-max-len", "1000000"]);
     let running = Running::start(command, &folder, port)?;
-    let redis = Redis { cli, benchmark, reader, port: running.port, keys: options.keys };
+    let relay = (options.latency > 0)
+        .then(|| Relay::start(running.port, Duration::from_micros(options.latency)))
+        .transpose()?;
+    let reading_port = relay.as_ref().map_or(running.port, |relay| relay.port);
+    let redis = Redis { cli, benchmark, reader, port: running.port, reading_port, keys: options.keys };
     eprintln!("filling {} keys", options.keys);
     redis.fill()?;
-    speed(&redis, options.rounds)?;
+    speed(&redis, options)?;
+    if relay.is_some() {
+        return Ok(());
+    }
     steps(&redis, options.rounds)?;
     foreground(&redis, options)
 }
@@ -70,9 +82,9 @@ pub(super) fn bench(options: &RedisOptions) -> Result<()> {
 const DETAIL_EVERY: f64 = 16.0;
 
 /// Keys a second with all of the server's time, beside the others on the same server.
-fn speed(redis: &Redis, rounds: u32) -> Result<()> {
+fn speed(redis: &Redis, options: &RedisOptions) -> Result<()> {
     let [mut to_memkeys, mut to_limit, mut to_memory, mut server_time] = [const { Vec::new() }; 4];
-    for round in 1..=rounds {
+    for round in 1..=options.rounds {
         let ours = redis.ours(redis.keys, 100)?;
         let memkeys = redis.memkeys()?;
         let [memory, kind, expiry] =
@@ -94,7 +106,14 @@ fn speed(redis: &Redis, rounds: u32) -> Result<()> {
     eprintln!(
         "MEMORY USAGE of each, and TYPE and PTTL of every sixteenth, in a process of its own. --memkeys sends SCAN, TYPE and"
     );
-    eprintln!("MEMORY USAGE, one pipeline after another: over a network it waits for each, here for none.");
+    match options.latency {
+        0 => eprintln!(
+            "MEMORY USAGE, one pipeline after another: over a network it waits for each, here for none."
+        ),
+        micros => eprintln!(
+            "MEMORY USAGE, one pipeline after another. Both read over a link of {micros} us each way; the limit without it."
+        ),
+    }
     eprintln!("keys a second, ours to redis-cli --memkeys: {} (goal: 5 at least)", spread(&to_memkeys));
     eprintln!(
         "keys a second, ours to the limit of the same commands, each by redis-benchmark -P 100, without"
@@ -155,6 +174,8 @@ struct Redis {
     /// The example that reads keys with the product's own code.
     reader: PathBuf,
     port: u16,
+    /// Where keys are read: the relay's where there is one.
+    reading_port: u16,
     keys: u64,
 }
 
@@ -220,7 +241,7 @@ impl Redis {
 
     fn reader(&self, keys: u64, duty: u8) -> Command {
         let mut command = Command::new(&self.reader);
-        command.args([self.port.to_string(), keys.to_string(), duty.to_string()]);
+        command.args([self.reading_port.to_string(), keys.to_string(), duty.to_string()]);
         command
     }
 
@@ -234,7 +255,9 @@ impl Redis {
     }
 
     fn memkeys(&self) -> Result<Measured> {
-        self.measured(|| output(self.command().arg("--memkeys")).map(|_| self.keys as f64))
+        let mut command = Command::new(&self.cli);
+        command.args(["-p", &self.reading_port.to_string(), "--memkeys"]);
+        self.measured(|| output(&mut command).map(|_| self.keys as f64))
     }
 
     /// How many such commands about random keys the server answers in a second at all, a hundred in one exchange.

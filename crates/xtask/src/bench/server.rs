@@ -68,6 +68,13 @@ impl Running {
     }
 }
 
+impl Running {
+    /// The process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // Fast shutdown of PostgreSQL, the end of the others; its children would outlive a SIGKILL for a while.
