@@ -33,6 +33,22 @@ are of the whole cluster. */}}
 {{- define "plimsoll-cluster.policy.objects" -}}
 {{ .Release.Namespace }}-objects.plimsoll.dev
 {{- end -}}
+{{- define "plimsoll-cluster.policy.rules" -}}
+{{ .Release.Namespace }}-rules.plimsoll.dev
+{{- end -}}
+
+{{/* CEL: whether `.of` (a variable with an object) is a run's ConfigMap that outlives its resource (deletionPolicy: Retain):
+without an owner, with our label, the kind and the UID of its resource, and the key of its run. */}}
+{{- define "plimsoll-cluster.kept" -}}
+request.resource.resource == 'configmaps'
+&& size({{ .of }}.metadata.?ownerReferences.orValue([])) == 0
+&& {{ .of }}.metadata.?labels[?'app.kubernetes.io/managed-by'].orValue('') == 'plimsoll'
+&& [{{ include "plimsoll.references.kinds" .root }}].exists(k,
+  k.lowerAscii() == {{ .of }}.metadata.?labels[?'plimsoll.dev/kind'].orValue(''))
+&& {{ .of }}.metadata.?labels[?'plimsoll.dev/owner-uid'].orValue('').matches(
+  '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
+&& {{ .of }}.metadata.?annotations[?'plimsoll.dev/run-key'].orValue('').matches('^sha256:[0-9a-f]{64}$')
+{{- end -}}
 
 {{/* CEL: whether `.of` (a variable with an object) belongs to one of our resources and carries our label. */}}
 {{- define "plimsoll-cluster.ours" -}}

@@ -20,10 +20,11 @@ object.?spec.?sources.?postgres.?credentials.?secretRef.?name.optMap(n, [n]).orV
 24
 {{- end -}}
 {{- define "plimsoll.references.configMaps" -}}
-object.?spec.?sources.?postgres.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
+object.?spec.?compareTo.?record.?configMapRef.?name.optMap(n, [n]).orValue([])
++ object.?spec.?sources.?postgres.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
 + object.?spec.?sources.?prometheus.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
 + object.?spec.?sources.?redis.?tls.?ca.?configMapKeyRef.?name.optMap(n, [n]).orValue([])
 {{- end -}}
 {{- define "plimsoll.references.configMaps.most" -}}
-3
+4
 {{- end -}}

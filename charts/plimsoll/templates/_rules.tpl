@@ -59,6 +59,16 @@
   - create
   - patch
   - delete
+# alerts of objectives, where the cluster has that kind
+- apiGroups:
+  - monitoring.coreos.com
+  resources:
+  - prometheusrules
+  verbs:
+  - get
+  - create
+  - patch
+  - delete
 # why a Job has no pod
 - apiGroups:
   - ''

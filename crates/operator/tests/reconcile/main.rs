@@ -6,11 +6,13 @@
     reason = "helpers of tests: clippy's exceptions cover only the tests themselves"
 )]
 
+mod alerts;
 mod controller;
 mod crash;
 mod failures;
 mod guard;
 mod hazards;
+mod retention;
 mod runs;
 mod sources;
 mod stage;
