@@ -1,5 +1,7 @@
 //! Answers about keys: what they say, and what their errors mean for the rest of reading.
 
+use std::borrow::Cow;
+
 use redis::Value;
 
 use super::client::Reply;
@@ -53,22 +55,27 @@ pub(crate) fn taken_memory(
     }
 }
 
+/// Redis' own types, which most keys have.
+const TYPES: [&str; 6] = ["string", "hash", "list", "set", "zset", "stream"];
+
 /// Type of a key; `None` where the key is gone. A module's own name of a type is cut and without control characters.
 pub(crate) fn taken_kind(
     walk: &Walk<'_>,
     findings: &mut Findings,
     answer: Option<&Reply>,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Cow<'static, str>>, Failure> {
     match answer {
-        None => Ok(Some(UNKNOWN_TYPE.to_owned())),
+        None => Ok(Some(Cow::Borrowed(UNKNOWN_TYPE))),
         Some(Ok(Value::SimpleString(kind))) => {
             findings.looked_up(kind != "none");
-            Ok((kind != "none").then(|| crate::failure::cleaned(kind, 32)))
+            let known = TYPES.into_iter().find(|name| name == kind).map(Cow::Borrowed);
+            let named = || known.unwrap_or_else(|| Cow::Owned(crate::failure::cleaned(kind, 32)));
+            Ok((kind != "none").then(named))
         }
         Some(Ok(_)) => Err(walk.odd("TYPE")),
         Some(Err(fault)) => {
             refused(walk, &mut findings.failures, &mut findings.lacks.kind, *fault, "TYPE")?;
-            Ok(Some(UNKNOWN_TYPE.to_owned()))
+            Ok(Some(Cow::Borrowed(UNKNOWN_TYPE)))
         }
     }
 }

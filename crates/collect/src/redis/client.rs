@@ -149,14 +149,14 @@ impl Client {
                 return Err(Failure::of_source(SourceReason::Timeout, message));
             }
             Ok(Err(error)) => return Err(self.broken(&error, what)),
-            Ok(Ok(values)) => values.concat(),
+            Ok(Ok(values)) => values,
         };
         self.account(pipelines.len());
-        if values.len() != commands {
+        if values.iter().map(Vec::len).sum::<usize>() != commands {
             let message = format!("{} gave another number of answers than questions", self.shown);
             return Err(Failure::of_source(SourceReason::BadAnswer, message));
         }
-        Ok(values.into_iter().map(reply).collect())
+        Ok(values.into_iter().flatten().map(reply).collect())
     }
 
     /// An upper bound of the time that the server spent on the last pipeline, the first of those sent at once: what it

@@ -35,6 +35,8 @@ pub(crate) enum Command<'a> {
 
 /// Name under which the connection shows in `CLIENT LIST`.
 const CLIENT_NAME: &str = "plimsoll";
+/// Most words of a command.
+const MAX_WORDS: usize = 6;
 
 impl Command<'_> {
     /// The command as an access control list and the server's documentation call it.
@@ -65,13 +67,14 @@ impl Command<'_> {
 
     /// The command as it is sent.
     pub(crate) fn encode(&self) -> Cmd {
-        let mut command = match self {
-            Self::SetName => redis::cmd("CLIENT"),
-            Self::DefragSetting => redis::cmd("CONFIG"),
-            Self::MemoryUsage { .. } => redis::cmd("MEMORY"),
-            Self::MasterAddress(_) => redis::cmd("SENTINEL"),
-            _ => redis::cmd(self.name()),
-        };
+        let mut command = Cmd::with_capacity(MAX_WORDS, self.most_bytes());
+        command.arg(match self {
+            Self::SetName => "CLIENT",
+            Self::DefragSetting => "CONFIG",
+            Self::MemoryUsage { .. } => "MEMORY",
+            Self::MasterAddress(_) => "SENTINEL",
+            _ => self.name(),
+        });
         match self {
             Self::Auth { user, password } => {
                 if let Some(user) = user {

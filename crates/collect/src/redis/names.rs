@@ -1,5 +1,7 @@
 //! Names of keys: what of them may be recorded, and how one becomes a pattern.
 
+use std::borrow::Cow;
+
 /// Most characters of a prefix in a record.
 const MAX_PREFIX: usize = 64;
 /// The prefix of keys that hold no delimiter: their whole name would be recorded otherwise.
@@ -9,13 +11,22 @@ const EMPTY_PREFIX: &str = "(empty)";
 
 /// What stands before the first delimiter, fit for a record: bytes that are no text as `\xNN`, at most 64 characters.
 /// Nothing behind the delimiter is looked at.
-pub(crate) fn prefix(key: &[u8], delimiter: &[u8]) -> String {
-    let found = key.windows(delimiter.len().max(1)).position(|window| window == delimiter);
+pub(crate) fn prefix<'k>(key: &'k [u8], delimiter: &[u8]) -> Cow<'k, str> {
+    let found = match delimiter {
+        [one] => key.iter().position(|byte| byte == one),
+        _ => key.windows(delimiter.len().max(1)).position(|window| window == delimiter),
+    };
     match found {
-        None => NO_PREFIX.to_owned(),
-        Some(0) => EMPTY_PREFIX.to_owned(),
-        Some(end) => escaped(&key[..end]),
+        None => Cow::Borrowed(NO_PREFIX),
+        Some(0) => Cow::Borrowed(EMPTY_PREFIX),
+        Some(end) => plain(&key[..end]).map_or_else(|| Cow::Owned(escaped(&key[..end])), Cow::Borrowed),
     }
+}
+
+/// A prefix that is fit for a record as it is, as most are.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let is_plain = bytes.len() <= MAX_PREFIX && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    std::str::from_utf8(bytes).ok().filter(|_| is_plain)
 }
 
 fn escaped(bytes: &[u8]) -> String {
@@ -73,6 +84,7 @@ mod tests {
             (b"\xff\xfea\0\n:canary", ":", "\\xff\\xfea\\x00\\x0a"),
             ("молоко:canary".as_bytes(), ":", "молоко"),
             (b"a\\b:canary", ":", "a\\b"),
+            (b"a b~\x7f:canary", ":", "a b~\\x7f"),
         ] {
             assert_eq!(prefix(key, delimiter.as_bytes()), shown);
         }
@@ -98,6 +110,10 @@ mod tests {
             let shown = prefix(&key, delimiter.as_bytes());
             prop_assert!(!shown.contains("canary") && shown.chars().count() <= 64);
             prop_assert!(!shown.chars().any(char::is_control));
+            // What is taken as it is would not have been written otherwise.
+            if let Some(text) = plain(&before) {
+                prop_assert_eq!(text, escaped(&before));
+            }
         }
     }
 }

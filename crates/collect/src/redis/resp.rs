@@ -12,8 +12,8 @@ const MAX_ITEMS: i64 = 100_000;
 const MAX_DEPTH: usize = 4;
 /// Most bytes of a line that is no length: a status or an error.
 const MAX_LINE: usize = 16 * 1024;
-/// Most bytes of a line that is a number: sign and digits of 64 bits.
-const MAX_NUMBER: usize = 21;
+/// Most digits of a number: 64 bits need one less.
+const MAX_NUMBER: usize = 20;
 
 /// How a server broke the protocol or our bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,10 +46,47 @@ pub(crate) enum Violation {
 enum Place {
     /// Before the first byte of a value.
     Start,
-    /// In the line of a value of a kind; its text is kept only where it is a number.
-    Line { kind: u8, text: Vec<u8>, length: usize, seen_return: bool },
+    /// In the line of a number or length of a kind.
+    Number { kind: u8, number: Number, seen_return: bool },
+    /// In the line of a status or an error.
+    Line { length: usize, seen_return: bool },
     /// In a bulk string: bytes of it that are missing, then the line end.
     Bulk { missing: u64, end: u8 },
+}
+
+/// The digits of a number so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Number {
+    value: i64,
+    is_negative: bool,
+    has_sign: bool,
+    digits: usize,
+}
+
+impl Number {
+    fn push(&mut self, byte: u8) -> Result<(), Violation> {
+        match byte {
+            b'0'..=b'9' => {
+                let digit = i64::from(byte - b'0');
+                let digit = if self.is_negative { -digit } else { digit };
+                let next = self.value.checked_mul(10).and_then(|value| value.checked_add(digit));
+                self.value = next.ok_or(Violation::BadNumber)?;
+                self.digits += 1;
+                // Zeros before a number would go on forever.
+                if self.digits < MAX_NUMBER { Ok(()) } else { Err(Violation::BadNumber) }
+            }
+            b'+' | b'-' if self.digits == 0 && !self.has_sign => {
+                self.is_negative = byte == b'-';
+                self.has_sign = true;
+                Ok(())
+            }
+            _ => Err(Violation::BadNumber),
+        }
+    }
+
+    fn end(self) -> Result<i64, Violation> {
+        if self.digits > 0 { Ok(self.value) } else { Err(Violation::BadNumber) }
+    }
 }
 
 /// Follows a stream of replies.
@@ -95,10 +132,13 @@ impl Scanner {
     fn step(&mut self, byte: u8) -> Result<(), Violation> {
         match &mut self.place {
             Place::Start => {
-                if !matches!(byte, b'+' | b'-' | b':' | b'$' | b'*') {
-                    return Err(Violation::NotRedis);
-                }
-                self.place = Place::Line { kind: byte, text: Vec::new(), length: 0, seen_return: false };
+                self.place = match byte {
+                    b'+' | b'-' => Place::Line { length: 0, seen_return: false },
+                    b':' | b'$' | b'*' => {
+                        Place::Number { kind: byte, number: Number::default(), seen_return: false }
+                    }
+                    _ => return Err(Violation::NotRedis),
+                };
                 Ok(())
             }
             Place::Bulk { end, .. } => match (*end, byte) {
@@ -112,39 +152,32 @@ impl Scanner {
                 }
                 _ => Err(Violation::WrongLength),
             },
-            Place::Line { kind, text, length, seen_return } => {
-                let is_number = matches!(kind, b':' | b'$' | b'*');
-                if *seen_return && byte == b'\n' {
-                    let (kind, text) = (*kind, std::mem::take(text));
-                    return self.end_of_line(kind, &text);
+            Place::Number { kind, number, seen_return: true } => {
+                let (kind, number) = (*kind, *number);
+                if byte == b'\n' {
+                    self.end_of_number(kind, number.end()?)
+                } else {
+                    Err(Violation::BadNumber)
                 }
-                if *seen_return && is_number {
-                    return Err(Violation::BadNumber);
-                }
+            }
+            Place::Number { seen_return, .. } if byte == b'\r' => {
+                *seen_return = true;
+                Ok(())
+            }
+            Place::Number { number, .. } => number.push(byte),
+            Place::Line { seen_return: true, .. } if byte == b'\n' => {
+                self.complete();
+                Ok(())
+            }
+            Place::Line { length, seen_return } => {
                 *seen_return = byte == b'\r';
                 *length += 1;
-                if is_number {
-                    if *length > MAX_NUMBER + 1 {
-                        return Err(Violation::BadNumber);
-                    }
-                    if !*seen_return {
-                        text.push(byte);
-                    }
-                } else if *length > MAX_LINE {
-                    return Err(Violation::TooLong);
-                }
-                Ok(())
+                if *length > MAX_LINE { Err(Violation::TooLong) } else { Ok(()) }
             }
         }
     }
 
-    fn end_of_line(&mut self, kind: u8, text: &[u8]) -> Result<(), Violation> {
-        if matches!(kind, b'+' | b'-') {
-            self.complete();
-            return Ok(());
-        }
-        let text = std::str::from_utf8(text).map_err(|_| Violation::BadNumber)?;
-        let number: i64 = text.parse().map_err(|_| Violation::BadNumber)?;
+    fn end_of_number(&mut self, kind: u8, number: i64) -> Result<(), Violation> {
         if kind == b':' || number == -1 {
             self.complete();
             return Ok(());
@@ -208,6 +241,7 @@ mod tests {
             (b"*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n+OK\r\n", 2),
             (b"*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\n", 0),
             (b"+a\rb\r\n", 1),
+            (b":-9223372036854775808\r\n:9223372036854775807\r\n:+1\r\n", 3),
         ] {
             assert_eq!(scan(bytes), Ok(replies), "{:?}", String::from_utf8_lossy(bytes));
         }
@@ -225,6 +259,11 @@ mod tests {
             (b"*1000000000\r\n", Violation::TooLong),
             (b"$99999999999999999999999\r\n", Violation::BadNumber),
             (b":twelve\r\n", Violation::BadNumber),
+            (b":--1\r\n", Violation::BadNumber),
+            (b":1-\r\n", Violation::BadNumber),
+            (b":-\r\n", Violation::BadNumber),
+            (b":-9223372036854775809\r\n", Violation::BadNumber),
+            (b":00000000000000000000", Violation::BadNumber),
             (b"$\r\n", Violation::BadNumber),
             (b"$5\r0\n", Violation::BadNumber),
             (b"$2\r\nabc\r\n", Violation::WrongLength),
@@ -285,12 +324,12 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic_or_keep_more_than_a_number(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn no_bytes_make_it_panic_or_follow_a_number_without_end(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut scanner = Scanner::default();
             let _ = scanner.feed(&bytes);
             prop_assert!(scanner.open.len() <= MAX_DEPTH);
-            if let Place::Line { text, .. } = &scanner.place {
-                prop_assert!(text.len() <= MAX_NUMBER + 1);
+            if let Place::Number { number, .. } = &scanner.place {
+                prop_assert!(number.digits <= MAX_NUMBER);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! A sample of the keys: type, memory and time to live of some thousand of them, and the giants among the others where the
 //! server's own account says that there must be some.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 
 use super::answers::{taken_expiry, taken_kind, taken_memory};
 use super::command::Command;
@@ -34,7 +35,25 @@ const MAX_FOUND: usize = 200;
 #[derive(Default)]
 pub(crate) struct Seen {
     state: RandomState,
-    hashes: HashSet<u64>,
+    hashes: HashSet<u64, BuildHasherDefault<Itself>>,
+}
+
+/// The hash of a hash is the hash.
+#[derive(Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// Most keys remembered; beyond, one that is given twice counts twice.
@@ -60,8 +79,8 @@ pub(crate) struct Findings {
     pub(crate) sample: Sample,
     /// Sessions among the sampled keys, by the place of their database in the sample.
     pub(crate) sessions: Vec<(usize, SessionKey)>,
-    /// Keys of each prefix of which everything was asked.
-    detailed: HashMap<usize, u32>,
+    /// Keys of each prefix of which everything was asked, by the place of its name in the sample.
+    detailed: Vec<u32>,
     /// Lookups that the server counts as hits and as misses.
     pub(crate) own_hits: u64,
     pub(crate) own_misses: u64,
@@ -230,7 +249,8 @@ async fn read(
             findings.sessions.push((place.stratum, SessionKey { bytes, expires }));
         }
         if in_detail {
-            *findings.detailed.entry(prefix).or_default() += 1;
+            findings.detailed.resize(findings.detailed.len().max(prefix + 1), 0);
+            findings.detailed[prefix] += 1;
         }
         let kind = findings.sample.intern(&kind);
         findings.sample.strata[place.stratum].keys.push(SampledKey { prefix, kind, bytes, expires });
@@ -249,7 +269,7 @@ struct Asked {
 fn details(keys: &[Vec<u8>], cache: &CacheRequest, findings: &mut Findings) -> Vec<Asked> {
     let asked = keys.iter().enumerate().map(|(at, key)| {
         let prefix = findings.sample.intern(&prefix(key, cache.delimiter.as_bytes()));
-        let known = findings.detailed.get(&prefix).copied().unwrap_or_default();
+        let known = findings.detailed.get(prefix).copied().unwrap_or_default();
         Asked { prefix, in_detail: known < DETAILED || at % EVERY == 0 }
     });
     asked.collect()
@@ -260,7 +280,7 @@ async fn kind_of(
     walk: &mut Walk<'_>,
     findings: &mut Findings,
     key: &[u8],
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Cow<'static, str>>, Failure> {
     let keys = [key.to_vec()];
     let lacks = findings.lacks.kind;
     let (_, replies) = walk
