@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::escape;
 
-/// Most characters of a cell.
-const CELL_LENGTH: usize = 80;
+/// Most characters of a cell: the longest name of Kubernetes has 253.
+const CELL_LENGTH: usize = 256;
 /// Most characters of a message: as many as a record holds.
 const MESSAGE_LENGTH: usize = 1024;
 /// Most characters of a piece of code: a statement's text has 200, and a mark that it was cut.
@@ -47,7 +47,6 @@ pub(crate) enum Span {
     /// Code, word for word.
     Code(String),
     /// Path of the basis that the words before it rest on: a link where a page can have one, nothing elsewhere.
-    #[expect(dead_code, reason = "the page comes next")]
     Source(String),
 }
 

@@ -28,6 +28,23 @@ pub(crate) fn terminal(text: &str) -> String {
     text.chars().filter(|c| !is_invisible(*c)).map(|c| if is_break(c) { ' ' } else { c }).collect()
 }
 
+/// Appends a text to HTML, escaped for elements and for quoted attributes; what shows nothing or steers a terminal goes
+/// as in [`terminal`].
+pub(crate) fn html(text: &str, out: &mut String) {
+    out.reserve(text.len());
+    for c in text.chars().filter(|c| !is_invisible(*c)) {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if is_break(c) => out.push(' '),
+            c => out.push(c),
+        }
+    }
+}
+
 /// Escapes a text for any inline place of Markdown: a paragraph, a list item, a heading, a cell.
 ///
 /// An underscore between letters or digits is left alone: it emphasises nothing, and metric names stay readable in

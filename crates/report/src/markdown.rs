@@ -3,6 +3,9 @@
 use crate::document::{Align, Block, Grid, Span, Text};
 use crate::escape;
 
+/// Cells are padded to at most this many columns: one long cell would spread all the others of its column.
+const PADDED: usize = 60;
+
 /// The blocks, a blank line between two.
 pub(crate) fn render(blocks: &[Block]) -> String {
     let blocks: Vec<String> = blocks.iter().map(block).collect();
@@ -58,7 +61,7 @@ fn table(grid: &Grid) -> String {
             .map(unicode_width::UnicodeWidthStr::width)
             .max()
             .unwrap_or(0)
-            .max(3)
+            .clamp(3, PADDED)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let write = |cells: &[String]| -> String {

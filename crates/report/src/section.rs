@@ -11,7 +11,7 @@ pub(crate) mod comparison;
 mod database;
 pub(crate) mod figures;
 pub(crate) mod findings;
-mod header;
+pub(crate) mod header;
 mod indexes;
 mod infrastructure;
 mod keyspace;

@@ -1,5 +1,6 @@
 //! Whole reports: as they read, and that nothing of the measured world can change their shape.
 
+use plimsoll_analysis::judgement::Judgement;
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use unicode_width::UnicodeWidthStr as _;
@@ -8,7 +9,7 @@ use crate::document::{Block, Grid, Text, numbers, words};
 use crate::escape::clean;
 use crate::{Summary, markdown, summary, table};
 
-mod sample;
+pub(crate) mod sample;
 
 /// Every extension that could make markup of a text.
 fn options() -> Options {
@@ -67,6 +68,71 @@ fn blocks(text: &str) -> Vec<Block> {
 fn a_full_record_reads_well() {
     insta::assert_snapshot!("full_markdown", markdown(&sample::full(), None));
     insta::assert_snapshot!("full_table", table(&sample::full(), None, Some(100)));
+}
+
+#[test]
+fn what_was_judged_comes_first_and_reads_well() {
+    let (record, judgement) = (sample::judgement::record(), sample::judgement::judgement());
+    let head = |text: &str, end: &str| text[..text.find(end).unwrap()].to_owned();
+    insta::assert_snapshot!("judged_markdown", head(&markdown(&record, Some(&judgement)), "## Sources"));
+    insta::assert_snapshot!(
+        "judged_table",
+        head(&table(&record, Some(&judgement), Some(100)), "\nSources\n")
+    );
+}
+
+#[test]
+fn the_short_table_is_the_one_that_the_success_criteria_ask_for() {
+    let text = markdown(&sample::judgement::record(), Some(&sample::judgement::judgement()));
+    let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("| Metric ")).take(6).collect();
+    assert_eq!(
+        table.join("\n"),
+        "\
+| Metric             | Before | After | Improvement |
+| ------------------ | -----: | ----: | ----------: |
+| Page Load (P95)    |   4.2s |  2.1s |         50% |
+| API Response (P95) |  800ms | 350ms |         56% |
+| DB Query (P95)     |  250ms |  85ms |         66% |
+| Cache Hit Rate     |    72% |   94% |         31% |"
+    );
+}
+
+#[test]
+fn a_record_that_is_not_compared_says_why() {
+    let why = "the record of the baseline before is gone; name one that is kept";
+    let judgement = Judgement {
+        comparison: None,
+        not_compared: Some(why.to_owned()),
+        objectives: Vec::new(),
+        findings: Vec::new(),
+        trend: Vec::new(),
+        ..sample::judgement::judgement()
+    };
+    let text = markdown(&sample::empty(), Some(&judgement));
+    assert!(text.contains("Change: **not compared**. Findings: **none**."), "{text}");
+    assert!(text.contains(&format!("**Not compared**: {why}.")), "{text}");
+    assert!(!text.contains("## Objectives") && !text.contains("## Trend"), "{text}");
+    assert_eq!(summary(&sample::empty(), Some(&judgement)), Summary::default());
+}
+
+#[test]
+fn columns_of_kubectl_have_the_verdicts() {
+    let summary = summary(&sample::judgement::record(), Some(&sample::judgement::judgement()));
+    assert_eq!((summary.objectives.as_deref(), summary.change.as_deref()), (Some("4/6"), Some("Improved")));
+}
+
+#[test]
+fn a_table_for_a_file_is_whole_and_one_for_a_terminal_fits() {
+    let mut record = sample::full();
+    let long = "a-workload-with-a-very-long-name-that-no-terminal-of-eighty-columns-can-show";
+    record.kubernetes.as_mut().unwrap().workloads[0].name = long.to_owned();
+    assert!(table(&record, None, None).contains(long));
+    for width in [40, 80, 90] {
+        let text = table(&record, None, Some(width));
+        let widest = text.lines().map(unicode_width::UnicodeWidthStr::width).max().unwrap();
+        assert!(widest <= width, "{widest} of {width}");
+        assert!(!text.contains(long));
+    }
 }
 
 #[test]
@@ -207,7 +273,7 @@ proptest! {
     fn a_text_is_read_back_as_it_was_and_stays_in_its_cell(text in hostile()) {
         let text = format!("{text}z");
         let written = crate::markdown::render(&blocks(&text));
-        let (line, code, cell) = (clean(&text, 1024), clean(&text, 256), clean(&text, 80));
+        let (line, code, cell) = (clean(&text, 1024), clean(&text, 256), clean(&text, 256));
         let number = "1".to_owned();
         let mut expected = vec![line.clone(), line.clone(), line.clone(), format!("{cell}: {line}"), format!("S1 {code}")];
         expected.extend(["Word", "Number", "Last"].map(str::to_owned));
@@ -229,5 +295,28 @@ proptest! {
             prop_assert!(line.width() <= 100, "{} columns: {}", line.width(), line);
             prop_assert!(!line.chars().any(char::is_control), "{:?}", line);
         }
+    }
+}
+
+#[test]
+fn the_pages_to_look_at() {
+    if let Some(folder) = std::env::var_os("REPORT_PAGES") {
+        let folder = std::path::PathBuf::from(folder);
+        let judgement = sample::judgement::judgement();
+        std::fs::write(
+            folder.join("judged.html"),
+            crate::html(&sample::judgement::record(), Some(&judgement)),
+        )
+        .unwrap();
+        std::fs::write(folder.join("full.html"), crate::html(&sample::full(), None)).unwrap();
+        std::fs::write(folder.join("failed.html"), crate::html(&sample::failed(), None)).unwrap();
+        std::fs::write(folder.join("empty.html"), crate::html(&sample::empty(), None)).unwrap();
+        std::fs::write(folder.join("judged.md"), markdown(&sample::judgement::record(), Some(&judgement)))
+            .unwrap();
+        std::fs::write(
+            folder.join("judged.txt"),
+            table(&sample::judgement::record(), Some(&judgement), Some(100)),
+        )
+        .unwrap();
     }
 }

@@ -187,7 +187,7 @@ fn workload(before: &Workload, after: &Workload) -> Vec<String> {
     }
     match (&before.autoscaler, &after.autoscaler) {
         (None, Some(is)) => {
-            texts.push(format!("{name} scales itself, {} to {} pods", is.min_replicas, is.max_replicas))
+            texts.push(format!("{name} scales itself, {} to {} pods", is.min_replicas, is.max_replicas));
         }
         (Some(_), None) => texts.push(format!("{name} no longer scales itself")),
         (Some(was), Some(is)) => {

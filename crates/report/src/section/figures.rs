@@ -197,13 +197,13 @@ pub(super) fn table(figures: &[Figure<'_>], record: &BaselineRecord) -> Grid {
 }
 
 /// `99.8%`, or `35.2%, not judged`.
-pub(super) fn coverage(basis: &Basis) -> Option<String> {
+pub(crate) fn coverage(basis: &Basis) -> Option<String> {
     let text = format::coverage(basis.coverage_percent?);
     Some(if coverage_is_judged(Some(basis)) { text } else { format!("{text}, not judged") })
 }
 
 /// The bounds between which a percentile lies.
-fn bounds(resolution: &[f64]) -> Option<String> {
+pub(crate) fn bounds(resolution: &[f64]) -> Option<String> {
     match resolution {
         [lower] => Some(format!("above {}", format::milliseconds(*lower))),
         [lower, upper] if *lower <= 0.0 => Some(format!("up to {}", format::milliseconds(*upper))),
@@ -215,7 +215,7 @@ fn bounds(resolution: &[f64]) -> Option<String> {
 }
 
 /// What a figure covers, where a section's figures are not all of the window.
-pub(super) fn covers(basis: &Basis, record: &BaselineRecord) -> String {
+pub(crate) fn covers(basis: &Basis, record: &BaselineRecord) -> String {
     match basis.kind {
         BasisKind::Window => "the window".to_owned(),
         BasisKind::Instant if basis.to == record.window.to => "the window's end".to_owned(),
@@ -302,7 +302,8 @@ pub(super) fn endpoints(record: &BaselineRecord) -> Vec<Block> {
             Some(format::per_second(*rate)),
             shares.and_then(|shares| shares.get(endpoint)).map(|share| format::percent(*share)),
             own.and_then(coverage),
-        ]);
+        ])
+        .source(Some(RATES));
     }
     let whole = |name: &str, path: &str, there: bool| Figure {
         group: None,

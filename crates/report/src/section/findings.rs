@@ -53,7 +53,7 @@ pub(crate) fn impact(impact: Impact) -> &'static str {
 }
 
 /// A column a run, the oldest first; the newest ones where there are many.
-pub(super) fn trend(trends: &[Trend]) -> Vec<Block> {
+pub(crate) fn trend(trends: &[Trend]) -> Vec<Block> {
     let mut runs: BTreeMap<(Timestamp, &str), ()> = BTreeMap::new();
     for point in trends.iter().flat_map(|trend| &trend.points) {
         runs.insert((point.at, &point.run), ());

@@ -20,21 +20,34 @@ pub(super) fn blocks(record: &BaselineRecord) -> Vec<Block> {
     ])];
     blocks.extend(headline(record).map(Block::Paragraph));
     // Paragraphs, since a list right after a list would become part of it.
-    blocks.extend(record.sources.iter().filter_map(problem).map(Block::Paragraph));
+    blocks.extend(problems(record).into_iter().map(Block::Paragraph));
     blocks
+}
+
+/// Why sources were not collected whole, one text a source.
+pub(crate) fn problems(record: &BaselineRecord) -> Vec<Text> {
+    record.sources.iter().filter_map(problem).collect()
 }
 
 /// Complete or not, and when reading ended.
 fn state(record: &BaselineRecord) -> Text {
+    let mut text = Text::default().strong(if record.complete { "Complete" } else { "Not complete" });
+    let line = state_line(record);
+    text = text.plain(": ");
+    text.spans.extend(line.spans);
+    text
+}
+
+/// Which sources were collected, and when reading ended.
+pub(crate) fn state_line(record: &BaselineRecord) -> Text {
     let read = format!(" Reading ended {}.", format::instant(record.collection_date));
     if record.complete {
-        return Text::default().strong("Complete").plain(match record.sources.len() {
-            0 => format!(": no source was asked for.{read}"),
-            1 => format!(": the one source was collected.{read}"),
-            count => format!(": all {count} sources were collected.{read}"),
+        return Text::new(match record.sources.len() {
+            0 => format!("no source was asked for.{read}"),
+            1 => format!("the one source was collected.{read}"),
+            count => format!("all {count} sources were collected.{read}"),
         });
     }
-    let text = Text::default().strong("Not complete");
     let named: Vec<String> = record
         .sources
         .iter()
@@ -45,9 +58,9 @@ fn state(record: &BaselineRecord) -> Text {
         })
         .collect();
     if named.is_empty() {
-        text.plain(".").plain(read)
+        Text::new(format!("the record does not say why.{read}"))
     } else {
-        text.plain(": ").sentence(&named.join(", ")).plain(read)
+        Text::default().sentence(&named.join(", ")).plain(read)
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn met_of(objectives: &[ObjectiveResult]) -> String {
 }
 
 /// The first names, and how many more there are.
-fn listed(names: &[&str]) -> String {
+pub(crate) fn listed(names: &[&str]) -> String {
     match names.get(NAMED..).map(<[&str]>::len).filter(|more| *more > 0) {
         Some(more) => format!("{} and {more} more", names[..NAMED].join(", ")),
         None => names.join(", "),
@@ -149,7 +149,7 @@ pub(super) fn objectives(record: &BaselineRecord, judgement: &Judgement) -> Vec<
         numbers("Value"),
         words("Result"),
         numbers("Margin"),
-        words("Covers"),
+        words("Basis"),
         numbers("Coverage"),
     ]);
     for objective in &judgement.objectives {

@@ -12,13 +12,14 @@ use plimsoll_analysis::request::Unit;
 
 mod cache;
 mod database;
+pub(crate) mod judgement;
 
 fn window() -> Window {
     Window { from: "2026-11-16T02:00:00Z".parse().unwrap(), to: "2026-11-23T02:00:00Z".parse().unwrap() }
 }
 
 /// A basis of the window, nearly whole.
-pub(super) fn basis() -> Basis {
+pub(crate) fn basis() -> Basis {
     Basis {
         kind: BasisKind::Window,
         from: "2026-11-16T02:00:11Z".parse().unwrap(),
@@ -46,7 +47,7 @@ fn quantities(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
     entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-pub(super) fn collected(name: &str, duration: u64, queries: u64, bytes: Option<u64>) -> Source {
+pub(crate) fn collected(name: &str, duration: u64, queries: u64, bytes: Option<u64>) -> Source {
     Source {
         name: name.to_owned(),
         state: SourceState::Collected,
@@ -69,7 +70,7 @@ fn not_collected(name: &str, state: SourceState, reason: SourceReason, message: 
 }
 
 /// No source, no figure.
-pub(super) fn empty() -> BaselineRecord {
+pub(crate) fn empty() -> BaselineRecord {
     let names = RecordNames {
         name: "smart-dairy",
         namespace: "smart-dairy",
@@ -84,7 +85,7 @@ pub(super) fn empty() -> BaselineRecord {
 }
 
 /// Everything that a record can hold.
-pub(super) fn full() -> BaselineRecord {
+pub(crate) fn full() -> BaselineRecord {
     let mut record = BaselineRecord {
         sources: vec![
             Source {
@@ -161,7 +162,7 @@ pub(super) fn full() -> BaselineRecord {
 }
 
 /// A database and a cache in which nothing was found that somebody should look at.
-pub(super) fn nothing_found() -> BaselineRecord {
+pub(crate) fn nothing_found() -> BaselineRecord {
     let mut record = BaselineRecord {
         sources: vec![database::source(), cache::source()],
         database_metrics: Some(database::metrics_of_nothing()),
@@ -180,7 +181,7 @@ pub(super) fn nothing_found() -> BaselineRecord {
 }
 
 /// A database without pg_stat_statements and a cache that refuses some commands; one snapshot of each.
-pub(super) fn in_part() -> BaselineRecord {
+pub(crate) fn in_part() -> BaselineRecord {
     let extension = "pg_stat_statements is not installed in database smartdairy; run CREATE EXTENSION pg_stat_statements there";
     let denied = "user plimsoll may not run MEMORY USAGE; add +memory|usage to its rules";
     let mut record = BaselineRecord {
@@ -294,7 +295,7 @@ fn metric(name: &str, target: &str, current: Option<&str>) -> AutoscalerMetric {
 }
 
 /// Prometheus could not be reached; the cluster answered in part.
-pub(super) fn failed() -> BaselineRecord {
+pub(crate) fn failed() -> BaselineRecord {
     let unreachable = "cannot connect to http://prometheus.monitoring:9090: connection refused; check that the Service prometheus exists in namespace monitoring and that a NetworkPolicy lets pods of smart-dairy reach it";
     let forbidden = "horizontalpodautoscalers could not be listed; see the fact's message.";
     let refused =
@@ -321,7 +322,7 @@ pub(super) fn failed() -> BaselineRecord {
 }
 
 /// A system that was installed a day before the run, without an error counter.
-pub(super) fn partial_coverage() -> BaselineRecord {
+pub(crate) fn partial_coverage() -> BaselineRecord {
     let day =
         Basis { from: "2026-11-22T02:00:00Z".parse().unwrap(), coverage_percent: Some(14.28), ..basis() };
     let web = |bounds: &[f64]| Basis {
@@ -356,7 +357,7 @@ pub(super) fn partial_coverage() -> BaselineRecord {
 }
 
 /// A record whose every text of the measured world is `text`.
-pub(super) fn saying(text: &str) -> BaselineRecord {
+pub(crate) fn saying(text: &str) -> BaselineRecord {
     let mut record = full();
     let own = || text.to_owned();
     record.name = own();
