@@ -208,6 +208,21 @@ async fn pods_are_measured_over_their_own_time(server: &Prometheus) {
     assert_eq!((cpu.len(), found.pods_summed), (51, Some(others)));
     close(cpu["(others)"], IDLE_CORES * 100.0 * others as f64, 0.02, "others");
 
+    let throttled = found.cpu_throttled_percent_by_pod.as_ref().unwrap();
+    for (pod, cores, _, _) in PODS {
+        close(throttled[pod], cores * 100.0, 0.001, pod);
+    }
+    assert_eq!(
+        (throttled.len(), throttled.values().last()),
+        (50, Some(&0.0)),
+        "pods that are never throttled"
+    );
+    let basis = &record.basis["infrastructure_metrics.cpu_throttled_percent_by_pod"];
+    assert_eq!(
+        basis.note.as_deref(),
+        Some("1 gap without samples; 14 more pods, throttled less, are left out")
+    );
+
     let memory = found.memory_mb_by_pod.as_ref().unwrap();
     close(memory["odoo-0"], 0.12e9 / 1024.0 / 1024.0, 1e-9, "memory");
     assert!(!memory.contains_key("api-1") && !memory.contains_key("report-xyz"), "pods that ended");

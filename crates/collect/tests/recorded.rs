@@ -7,19 +7,21 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_analysis::record::{BaselineRecord, SourceReason, SourceState};
 use plimsoll_analysis::request::{BaselineRequest, MetricRequest, Unit};
+use plimsoll_collect::Keys;
 use serde::{Deserialize, Serialize};
 use support::data::END;
 use support::http::{Received, Server, answer, empty};
 use support::real::{Prometheus, Version, loaded, start};
-use support::{message, parameters, request, run, source};
+use support::{message, parameters, request, run, run_for, source};
 
 /// One answer of a real server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -109,6 +111,68 @@ async fn a_run_recorded_from_prometheus_2_gives_the_same_record() {
 #[tokio::test]
 async fn a_run_recorded_from_prometheus_3_gives_the_same_record() {
     a_recorded_run_gives_the_same_record(Version::V3).await;
+}
+
+/// Replays a recorded run, but for queries over a range of five minutes (the slots of this window) that hold a text, which
+/// `reply` answers.
+async fn replayed_but(text: &'static str, reply: Vec<u8>, limit: Duration) -> BaselineRecord {
+    let answers: BTreeMap<String, Exchange> =
+        load(Version::V3, "session.jsonl").into_iter().map(|one| (one.asked.clone(), one)).collect();
+    let server = Server::start(move |request: &Received, stream: &mut TcpStream| {
+        let asked = asked(&request.target);
+        let of_slots = asked.contains("query_range") && asked.contains("step=300") && asked.contains(text);
+        // Nothing to answer is a server that takes its time, until we have gone.
+        if of_slots && reply.is_empty() {
+            let _ = stream.read_to_end(&mut Vec::new());
+        } else if of_slots {
+            let _ = stream.write_all(&reply);
+        } else if let Some(known) = answers.get(&asked) {
+            let _ = stream.write_all(&answer(&known.status.to_string(), "", known.body.as_bytes()));
+        }
+    });
+    run_for(&session_request(&server.url()), Keys::default(), limit).await
+}
+
+#[tokio::test]
+async fn what_is_not_read_slot_by_slot_is_a_warning_and_hides_no_figure() {
+    let whole = std::fs::read_to_string(folder(Version::V3).join("record.json")).unwrap();
+    let whole: BaselineRecord = serde_json::from_str(&whole).unwrap();
+    let error = |kind: &str| format!(r#"{{"status":"error","errorType":"{kind}","error":"canary"}}"#);
+    for (reply, limit, said) in [
+        (answer("503 Busy", "", b""), 60, "answered 503"),
+        (answer("422 X", "", error("execution").as_bytes()), 60, "reads too many samples"),
+        (answer("200 OK", "", b"<html>"), 60, "an HTML page"),
+        (Vec::new(), 4, "did not answer within"),
+    ] {
+        let record = replayed_but("", reply, Duration::from_secs(limit)).await;
+        let found = source(&record);
+        assert_eq!(
+            (found.state, found.reason, &found.message),
+            (SourceState::Collected, None, &None),
+            "{said}"
+        );
+        assert_eq!(record.series, None);
+        let warning = &found.warnings[0];
+        assert!(warning.contains("length of slots: ") && warning.contains(said), "{said}: {warning}");
+        assert!(!warning.contains("canary") && record.complete, "{warning}");
+        let expected = BaselineRecord {
+            series: None,
+            sources: record.sources.clone(),
+            collection_date: record.collection_date,
+            ..whole.clone()
+        };
+        assert_eq!(record, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_figure_that_is_not_read_slot_by_slot_leaves_the_others() {
+    let record = replayed_but("sum by (le)", answer("503 Busy", "", b""), Duration::from_secs(60)).await;
+    assert!(record.complete);
+    let warning = &source(&record).warnings[0];
+    assert!(warning.contains("web.latency by slot: ") && warning.ends_with("(and 1 more)"), "{warning}");
+    let series = record.series.unwrap();
+    assert_eq!((series.histograms.len(), series.ratios.len(), series.numbers.len()), (0, 2, 3));
 }
 
 /// What a record says about a query of one's own that was answered so.

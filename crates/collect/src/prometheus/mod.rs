@@ -78,7 +78,7 @@ fn steps(request: &BaselineRequest) -> usize {
     let web = request.web.as_ref().map_or(0, |_| web::STEPS);
     let api = request.api.as_ref().map_or(0, |_| api::STEPS);
     let database = histogram(request).map_or(0, |_| database::STEPS);
-    web + api + database + infrastructure::STEPS + request.metrics.len() + series::steps(request)
+    web + api + database + infrastructure::STEPS + request.metrics.len() + series::STEPS
 }
 
 /// The database section, where it names a histogram of query times.

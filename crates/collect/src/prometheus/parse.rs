@@ -69,17 +69,10 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
-impl Labels {
-    /// The value of a label; empty where it is absent, as in PromQL.
-    pub(crate) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| **key == *name).map_or("", |(_, value)| value)
-    }
-}
-
 impl Sample {
     /// The value of a label; empty where it is absent, as in PromQL.
     pub(crate) fn label(&self, name: &str) -> &str {
-        self.metric.get(name)
+        self.metric.0.iter().find(|(key, _)| **key == *name).map_or("", |(_, value)| value)
     }
 
     /// Its number, NaN and infinities too.
@@ -88,17 +81,31 @@ impl Sample {
     }
 }
 
-/// One series of a range.
+/// One series of a range. Small, as [`Labels`] are.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub(crate) struct Series {
     #[serde(default)]
-    pub(crate) metric: Labels,
+    pub(crate) metric: Bound,
     /// Points with numbers.
     #[serde(default)]
-    pub(crate) values: Vec<Point>,
+    pub(crate) values: Box<[Point]>,
     /// Points with native histograms.
     #[serde(default)]
-    pub(crate) histograms: Vec<HistogramPoint>,
+    pub(crate) histograms: Box<[HistogramPoint]>,
+}
+
+/// The one label of a series of a range that is looked at: the upper bound of its bucket.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+pub(crate) struct Bound {
+    #[serde(default)]
+    le: Option<Box<str>>,
+}
+
+impl Bound {
+    /// The bound in the histogram's unit; `None` where the series has none or it is no number.
+    pub(crate) fn upper(&self) -> Option<f64> {
+        self.le.as_deref()?.parse().ok()
+    }
 }
 
 /// A time in seconds and a value.
@@ -297,6 +304,21 @@ mod tests {
         assert_eq!(native.count, Number(12.0));
         assert_eq!(native.buckets()[1], NativeBucket { lower: 0.5, upper: 1.0, count: 10.0 });
         assert_eq!(samples[0].number(), None);
+    }
+
+    #[test]
+    fn a_range_has_the_bound_of_each_series_and_numbers_or_histograms() {
+        let body = br#"{"status":"success","data":{"resultType":"matrix","result":[
+            {"metric":{"le":"+Inf","job":"x"},"values":[[10,"1"],[20.5,"NaN"]]},
+            {"metric":{"job":"x"},"histograms":[[10,{"count":"2","sum":"1","buckets":[[0,"0.5","1","2"]]}]]},
+            {"metric":{"le":"many"}}]}}"#;
+        let Data::Matrix(series) = answer(body).unwrap().data else { panic!("not a matrix") };
+        let bounds: Vec<Option<f64>> = series.iter().map(|one| one.metric.upper()).collect();
+        assert_eq!(bounds, [Some(f64::INFINITY), None, None]);
+        assert_eq!((series[0].values.len(), series[0].histograms.len(), series[2].values.len()), (2, 0, 0));
+        assert_eq!((series[0].values[1].0, series[0].values[0].1), (20.5, Number(1.0)));
+        let native = &series[1].histograms[0];
+        assert_eq!((native.0, native.1.buckets()[0].count), (10.0, 2.0));
     }
 
     #[test]

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use plimsoll_analysis::histogram::{Bucket, ClassicHistogram};
+use plimsoll_analysis::indicator::METRICS;
 use plimsoll_analysis::promql::PromqlError;
 use plimsoll_analysis::record::{HistogramSeries, NumberSeries, RatioSeries, Series};
-use plimsoll_analysis::request::BaselineRequest;
 
 use super::latency::Latency;
 use super::parse;
@@ -72,30 +73,19 @@ impl Plan {
         }
         Ok(all)
     }
-
-    fn is_empty(&self) -> bool {
-        let none = self.histograms.is_empty() && self.ratios.is_empty() && self.numbers.is_empty();
-        none && self.cpu.is_none() && self.memory.is_none()
-    }
 }
 
-/// How many steps these reads have at most, for progress.
-pub(crate) fn steps(request: &BaselineRequest) -> usize {
-    let histogram = request.database.as_ref().and_then(|database| database.latency_histogram.as_ref());
-    let sections = usize::from(request.web.is_some()) + usize::from(request.api.is_some());
-    // The length of the slots, two of each section, CPU and memory.
-    1 + 2 * sections + usize::from(histogram.is_some()) + 2 + request.metrics.len()
-}
+/// How many steps these reads have, for progress.
+pub(crate) const STEPS: usize = 4;
 
 /// Reads what is planned; `None` where there is nothing of it.
 pub(crate) async fn collect(session: &mut Session<'_>) -> Option<Series> {
     let plan = std::mem::take(&mut session.plan);
-    if plan.is_empty() || session.is_stopped() {
+    if session.is_stopped() {
         return None;
     }
     let before = session.failures.len();
     session.hurry(QUERY_TIMEOUT);
-    session.begin("length of slots");
     let found = read(session, &plan).await.ok().flatten();
     let failures = session.failures.split_off(before.min(session.failures.len()));
     if let Some(first) = failures.first() {
@@ -114,10 +104,12 @@ pub(crate) async fn collect(session: &mut Session<'_>) -> Option<Series> {
 }
 
 async fn read(session: &mut Session<'_>, plan: &Plan) -> Result<Option<Series>, Unread> {
+    session.begin("length of slots");
     let Some(grid) = grid(session, plan).await? else { return Ok(None) };
     let mut series = Series { step_seconds: grid.step, slots: grid.slots, ..Series::default() };
+    session.begin("latency by slot");
     for (key, histogram, is_native) in &plan.histograms {
-        session.begin(&format!("{key} by slot"));
+        session.turn_to(&format!("{key} by slot"));
         let read = if *is_native {
             native(session, grid, histogram).await
         } else {
@@ -126,33 +118,37 @@ async fn read(session: &mut Session<'_>, plan: &Plan) -> Result<Option<Series>, 
         let read = read.ok().filter(|read| !read.slots.is_empty());
         series.histograms.extend(read.map(|read| ((*key).to_owned(), read)));
     }
+    session.begin("requests by slot");
     for (key, counter, errors) in &plan.ratios {
-        session.begin(&format!("{key} by slot"));
+        session.turn_to(&format!("{key} by slot"));
         let read = ratio(session, grid, counter, errors.as_ref()).await;
         let read = read.ok().filter(|read| !read.slots.is_empty());
         series.ratios.extend(read.map(|read| ((*key).to_owned(), read)));
     }
-    let mut numbers = Vec::new();
-    if let Some(selector) = &plan.cpu {
-        session.begin("CPU by slot");
-        numbers.push(("infrastructure.cpu".to_owned(), cpu(session, grid, selector).await));
-    }
-    if let Some(selector) = &plan.memory {
-        session.begin("memory by slot");
-        numbers.push((
-            "infrastructure.memory".to_owned(),
-            number(session, grid, queries::sum_of_pods(selector)).await,
-        ));
-    }
-    for (name, query) in &plan.numbers {
-        session.begin(&format!("metric {name} by slot"));
-        numbers.push((format!("metrics.{name}"), number(session, grid, Ok(query.clone())).await));
-    }
-    for (key, read) in numbers {
-        series.numbers.extend(read.ok().filter(|read| !read.slots.is_empty()).map(|read| (key, read)));
-    }
+    session.begin("numbers by slot");
+    series.numbers = numbers(session, grid, plan).await;
     let is_empty = series.histograms.is_empty() && series.ratios.is_empty() && series.numbers.is_empty();
     Ok((!is_empty).then_some(series))
+}
+
+async fn numbers(session: &mut Session<'_>, grid: Grid, plan: &Plan) -> IndexMap<String, NumberSeries> {
+    let mut found = Vec::new();
+    if let Some(selector) = &plan.cpu {
+        session.turn_to("CPU by slot");
+        found.push(("infrastructure.cpu".to_owned(), cpu(session, grid, selector).await));
+    }
+    if let Some(selector) = &plan.memory {
+        session.turn_to("memory by slot");
+        let memory = by_slot(session, grid, queries::sum_of_pods(selector)).await;
+        found.push(("infrastructure.memory".to_owned(), memory.map(plain)));
+    }
+    for (name, query) in &plan.numbers {
+        session.turn_to(&format!("metric {name} by slot"));
+        let numbers = by_slot(session, grid, Ok(query.clone())).await;
+        found.push((format!("{METRICS}{name}"), numbers.map(plain)));
+    }
+    let read = found.into_iter().filter_map(|(key, read)| Some((key, read.ok()?)));
+    read.filter(|(_, read)| !read.slots.is_empty()).collect()
 }
 
 /// The shortest slots in which series have [`SCRAPES`] scrapes; `None` where the window has no room for one.
@@ -190,7 +186,7 @@ async fn classic(
     let found = matrix(session, grid, queries::classic_buckets(histogram, slot(grid))).await?;
     let mut slots: BTreeMap<u32, Vec<Bucket>> = BTreeMap::new();
     for series in &found {
-        let Ok(upper_bound) = series.metric.get("le").parse::<f64>() else { continue };
+        let Some(upper_bound) = series.metric.upper() else { continue };
         for (slot, cumulative) in points(grid, series) {
             slots.entry(slot).or_default().push(Bucket { upper_bound, cumulative });
         }
@@ -252,17 +248,12 @@ async fn cpu(session: &mut Session<'_>, grid: Grid, selector: &Selector) -> Resu
     Ok(plain(cores.into_iter().filter(|(slot, _)| seen(slot))))
 }
 
-/// One number a slot; a gap where the query gives none or several.
-async fn number(session: &mut Session<'_>, grid: Grid, query: Built) -> Result<NumberSeries, Unread> {
-    Ok(plain(by_slot(session, grid, query).await?))
-}
-
 fn plain(values: impl IntoIterator<Item = (u32, f64)>) -> NumberSeries {
     let (slots, values) = values.into_iter().map(|(slot, value)| (slot, significant(value, DIGITS))).unzip();
     NumberSeries { slots, values }
 }
 
-/// The finite numbers of the slots in which exactly one series has one.
+/// The finite numbers of the slots in which exactly one series has one; the others are gaps.
 async fn by_slot(session: &mut Session<'_>, grid: Grid, query: Built) -> Result<BTreeMap<u32, f64>, Unread> {
     let found = matrix(session, grid, query).await?;
     let mut numbers: BTreeMap<u32, Option<f64>> = BTreeMap::new();

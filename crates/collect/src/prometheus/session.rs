@@ -100,6 +100,12 @@ impl<'a> Session<'a> {
         self.steps += 1;
     }
 
+    /// Turns to a part of the step, which messages and progress name from now on.
+    pub(crate) fn turn_to(&mut self, what: &str) {
+        self.what = what.to_owned();
+        self.progress.step(self.steps.saturating_sub(1), self.total_steps, what);
+    }
+
     /// The window as seconds since the epoch.
     pub(crate) fn span(&self) -> Span {
         Span { from: seconds(self.window.from), to: seconds(self.window.to) }

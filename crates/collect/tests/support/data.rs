@@ -289,7 +289,11 @@ fn containers(world: &mut World) {
     }
 }
 
-/// The rows of a pod with two containers, its sum and its sandbox, from two scrape jobs.
+/// CFS periods a second of each container that has a CPU limit: all of them.
+pub const PERIODS: f64 = 10.0;
+
+/// The rows of a pod with two containers, its sum and its sandbox, from two scrape jobs. A pod that uses much is throttled in
+/// as large a part of its periods as it uses of a core.
 fn pod_series(world: &mut World, pod: &str, cores: f64, start: i64, end: i64) {
     for (job, path) in [("kubelet", "/metrics/cadvisor"), ("resource", "/metrics/resource")] {
         let rows: &[(&str, f64)] = match job {
@@ -317,6 +321,12 @@ fn pod_series(world: &mut World, pod: &str, cores: f64, start: i64, end: i64) {
             if job == "kubelet" {
                 let bytes = cores * part * 1e9;
                 world.series.push(linear(&pairs("container_memory_usage_bytes"), start, end, 0.0, bytes));
+                let periods = pairs("container_cpu_cfs_periods_total");
+                world.series.push(linear(&periods, start, end, PERIODS, 0.0));
+                if cores > IDLE_CORES {
+                    let throttled = pairs("container_cpu_cfs_throttled_periods_total");
+                    world.series.push(linear(&throttled, start, end, PERIODS * cores, 0.0));
+                }
             }
         }
     }
