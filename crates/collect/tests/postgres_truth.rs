@@ -93,6 +93,12 @@ async fn the_seeds_database_metrics_have_the_true_values() {
     let total: f64 = value(&client, &column("total_exec_time")).await.parse().unwrap();
     assert!((listed[0].total_ms - total).abs() < 1e-6);
     assert_eq!(listed[0].rows, 5);
+    let top = analysis.top_statements.as_ref().unwrap();
+    assert_eq!(top[0], listed[0]);
+    assert!(top.windows(2).all(|pair| pair[0].total_ms >= pair[1].total_ms));
+    let all = analysis.execution_time_ms.unwrap();
+    assert!(all >= top.iter().map(|one| one.total_ms).sum::<f64>() - 1e-6, "{all} {top:?}");
+    assert_eq!(record.basis_of("database_analysis.execution_time_ms").unwrap().kind, BasisKind::Lifetime);
 
     let time = metrics.query_time_p95_ms.unwrap();
     assert_eq!(time.method, QueryTimeMethod::StatementBounds);

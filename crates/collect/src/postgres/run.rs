@@ -272,9 +272,17 @@ impl Readings<'_> {
         let figures = statements.figures(request);
         metrics.slow_queries = Some(figures.by_mean);
         analysis.slow_queries = Some(figures.slow);
+        analysis.top_statements = Some(figures.top);
+        analysis.execution_time_ms = Some(figures.total_ms);
         metrics.query_time_p95_ms = figures.query_time;
-        bases.set("database_metrics.slow_queries", basis.clone());
-        bases.set("database_analysis.slow_queries", basis.clone());
+        for path in [
+            "database_metrics.slow_queries",
+            "database_analysis.slow_queries",
+            "database_analysis.top_statements",
+            "database_analysis.execution_time_ms",
+        ] {
+            bases.set(path, basis.clone());
+        }
         basis.samples = Some(figures.calls);
         if figures.calls == 0 {
             add_note(&mut basis, "no statement ran");

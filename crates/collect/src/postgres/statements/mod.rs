@@ -4,10 +4,10 @@ pub(crate) mod delta;
 pub(crate) mod read;
 pub(crate) mod text;
 
-use std::collections::BTreeMap;
-
 use plimsoll_analysis::query_time::{Moments, P95, quantile_bounds};
-use plimsoll_analysis::record::{QueryTime, QueryTimeMethod, SlowStatement, StatementCounter, StatementMean};
+use plimsoll_analysis::record::{
+    MAX_TOP_STATEMENTS, QueryTime, QueryTimeMethod, SlowStatement, StatementCounter, StatementMean,
+};
 use plimsoll_analysis::request::DatabaseRequest;
 use plimsoll_analysis::since::{MAX_SLOW, MAX_STATEMENTS};
 
@@ -34,6 +34,10 @@ pub(crate) struct Statements<'a> {
 pub(crate) struct Figures {
     pub(crate) by_mean: Vec<StatementMean>,
     pub(crate) slow: Vec<SlowStatement>,
+    /// Those with the most execution time.
+    pub(crate) top: Vec<SlowStatement>,
+    /// Execution time of all, milliseconds.
+    pub(crate) total_ms: f64,
     pub(crate) query_time: Option<QueryTime>,
     /// Executions behind the query time.
     pub(crate) calls: u64,
@@ -43,13 +47,18 @@ fn number(counter: &StatementCounter) -> Option<i64> {
     counter.query_id.parse().ok()
 }
 
-/// Which statements' texts are worth asking for: the slowest over the time, and those whose counters are kept.
+/// Which statements' texts are worth asking for: the slowest and the longest of the time covered, and those whose counters
+/// are kept.
 pub(crate) fn wanted(known: &[StatementCounter], lifetime: &Snapshot, request: &DatabaseRequest) -> Vec<i64> {
     let shown = (request.top_queries as usize).max(MAX_SLOW);
     let mut slowest: Vec<&StatementCounter> = known.iter().collect();
     slowest.sort_by(|a, b| a.slower(b));
     let slowest = slowest.into_iter().take(shown.saturating_mul(SPARE)).filter_map(number);
-    let mut wanted: Vec<i64> = slowest.chain(longest(lifetime).into_iter().filter_map(number)).collect();
+    let mut top: Vec<&StatementCounter> = known.iter().collect();
+    top.sort_by(|a, b| a.longer(b));
+    let top = top.into_iter().take(MAX_TOP_STATEMENTS * SPARE).filter_map(number);
+    let kept = longest(lifetime).into_iter().filter_map(number);
+    let mut wanted: Vec<i64> = slowest.chain(top).chain(kept).collect();
     wanted.sort_unstable();
     wanted.dedup();
     wanted
@@ -91,22 +100,15 @@ impl Statements<'_> {
             query,
             query_id: one.query_id.clone(),
         });
-        let labels: BTreeMap<&str, &str> =
-            request.statements.iter().map(|one| (one.query_id.as_str(), one.label.as_str())).collect();
         #[expect(clippy::cast_precision_loss, reason = "a threshold of milliseconds")]
         let threshold = request.slow_query_threshold_ms as f64;
-        let slow = shown.filter(|(one, _)| one.mean_ms() > threshold).take(MAX_SLOW).map(|(one, query)| {
-            SlowStatement {
-                calls: one.calls,
-                avg_ms: one.mean_ms(),
-                total_ms: one.total_ms,
-                rows: one.rows,
-                query,
-                query_id: one.query_id.clone(),
-                label: labels.get(one.query_id.as_str()).map(|label| (*label).to_owned()),
-            }
-        });
+        let named = |(one, query)| SlowStatement::new(one, query, &request.statements);
+        let slow = shown.filter(|(one, _)| one.mean_ms() > threshold).take(MAX_SLOW).map(named);
+        let mut longest = sorted.clone();
+        longest.sort_by(|a, b| a.longer(b));
+        let top = longest.iter().filter_map(|one| Some((*one, self.text(one).ok()?)));
         let counted = self.known.iter().filter(|one| !self.is_left_out(one)).chain(self.rest);
+        let total_ms = counted.clone().map(|one| one.total_ms).sum();
         let mix: Vec<Moments> = counted.map(Moments::from).collect();
         let query_time = quantile_bounds(&mix, P95).map(|(low, high)| QueryTime {
             low,
@@ -116,6 +118,8 @@ impl Statements<'_> {
         Figures {
             by_mean: by_mean.collect(),
             slow: slow.collect(),
+            top: top.take(MAX_TOP_STATEMENTS).map(named).collect(),
+            total_ms,
             query_time,
             calls: mix.iter().map(|part| part.calls).sum(),
         }
@@ -136,7 +140,7 @@ impl Statements<'_> {
         for one in all {
             match self.text(one) {
                 Ok(query) if kept.len() < MAX_STATEMENTS => {
-                    kept.push(StatementCounter { query, ..one.clone() })
+                    kept.push(StatementCounter { query, ..one.clone() });
                 }
                 _ => others.get_or_insert_default().add(one),
             }
@@ -198,8 +202,10 @@ mod tests {
         assert_eq!(figures.slow.len(), 1);
         assert_eq!(figures.slow[0].label.as_deref(), Some("Daily summary"));
         assert_eq!((figures.slow[0].avg_ms, figures.slow[0].total_ms), (150.0, 450.0));
+        let top: Vec<_> = figures.top.iter().map(|one| (one.query_id.as_str(), one.total_ms)).collect();
+        assert_eq!(top, [("-2", 450.0), ("4", 100.0)]);
         // The utility statement took its time all the same; ours did not happen.
-        assert_eq!(figures.calls, 9);
+        assert_eq!((figures.calls, figures.total_ms), (9, 1_450.0));
     }
 
     #[test]
@@ -216,6 +222,6 @@ mod tests {
         let rest = [counter(0, 95, 1000.0)];
         let figures = Statements { known: &known, rest: &rest, texts: None }.figures(&request(1));
         assert!((figures.query_time.unwrap().low - 1000.0).abs() < 1e-3);
-        assert_eq!(figures.calls, 100);
+        assert_eq!((figures.calls, figures.total_ms), (100, 95_100.0));
     }
 }
