@@ -10,7 +10,6 @@ pub(crate) const EXIT_BAD_INPUT: u8 = 2;
 /// Exit code of a result that is not whole: a source failed, a baseline is not Ready.
 pub(crate) const EXIT_INCOMPLETE: u8 = 3;
 /// Exit code of a comparison that the data do not decide.
-#[allow(dead_code, reason = "the command compare comes with the comparison itself")]
 pub(crate) const EXIT_INCONCLUSIVE: u8 = 4;
 
 /// What went wrong, where, why and what to do; one line each.

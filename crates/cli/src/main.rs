@@ -2,6 +2,7 @@
 
 mod cluster;
 mod collect;
+mod compare;
 mod failure;
 mod job;
 mod logging;
@@ -39,6 +40,7 @@ Examples:
   plimsoll crds | kubectl apply --server-side -f -
   plimsoll validate -f deploy/
   plimsoll collect -f baseline.yaml -f secret.yaml
+  plimsoll compare before.json after.json
   kubectl plimsoll run baseline/smart-dairy -n smart-dairy --wait
   kubectl plimsoll report baseline/smart-dairy -n smart-dairy -o markdown"
 )]
@@ -52,9 +54,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the record of a run that the cluster keeps.
+    /// Print the record of a run that the cluster keeps, with objectives, findings and comparison.
     Report(cluster::report::ReportArgs),
-    /// Print conditions, runs and sources of a baseline.
+    /// Print conditions, runs, objectives, change and sources of a baseline.
     Status(cluster::status::StatusArgs),
     /// Ask for a new run, and wait for it if you like.
     Run(cluster::run::RunArgs),
@@ -62,6 +64,8 @@ enum Command {
     Export(cluster::export::ExportArgs),
     /// Run one baseline without a cluster and print its record.
     Collect(collect::CollectArgs),
+    /// Compare two records without a cluster: improved, unchanged, regressed, with a stated confidence.
+    Compare(compare::CompareArgs),
     /// Check manifests without a cluster: schema, rules and meaning.
     Validate(validate::ValidateArgs),
     /// Print the CustomResourceDefinitions as YAML.
@@ -133,6 +137,7 @@ fn for_people(command: Command, context: Option<String>) -> Result<u8, Failure> 
             "--context belongs to the commands report, status, run and export; leave it out",
         )),
         Command::Collect(args) => collect::run(&args, |name| std::env::var(name).ok(), &mut out, &mut err),
+        Command::Compare(args) => compare::run(&args, &mut out, &mut err),
         Command::Validate(args) => validate::run(&args, now, &mut out),
         Command::Crds => crds(&mut out),
         // They do not come here: `dispatch` took them out.

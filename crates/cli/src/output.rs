@@ -15,10 +15,27 @@ pub(crate) enum Format {
     Table,
     /// For a page or an issue.
     Markdown,
+    /// For a browser: one self-contained page.
+    Html,
     /// For programs: record.json with objectives, findings and comparison.
     Json,
     /// The same as YAML.
     Yaml,
+}
+
+impl Format {
+    /// Refuses to write a page to a terminal, before anything is read.
+    ///
+    /// # Errors
+    /// Bad input, with what to do.
+    pub(crate) fn check_terminal(self) -> Result<(), Failure> {
+        if self == Self::Html && console::Term::stdout().is_term() {
+            return Err(Failure::bad_input(
+                "a page is for a browser: write it to a file, -o html > report.html",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Writes a record with its judgement.
@@ -35,6 +52,7 @@ pub(crate) fn write(
     let text = match format {
         Format::Table => plimsoll_report::table(record, judgement, terminal_width()),
         Format::Markdown => plimsoll_report::markdown(record, judgement),
+        Format::Html => plimsoll_report::html(record, judgement),
         Format::Json => serde_json::to_string_pretty(&merged()?).map_err(Failure::failed)? + "\n",
         Format::Yaml => serde_yaml::to_string(&merged()?).map_err(Failure::failed)?,
     };
@@ -44,7 +62,7 @@ pub(crate) fn write(
 }
 
 /// Columns of the terminal that standard output is; none where it is a file or another program, for which nothing is cut.
-fn terminal_width() -> Option<usize> {
+pub(crate) fn terminal_width() -> Option<usize> {
     let terminal = console::Term::stdout();
     terminal.is_term().then(|| terminal.size_checked()).flatten().map(|(_, columns)| usize::from(columns))
 }

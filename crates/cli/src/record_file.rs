@@ -1,7 +1,9 @@
 //! Records in files: what `collect` prints, record.json itself, or the ConfigMap that `export` writes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use plimsoll_analysis::judgement::{self, Against, Judgement};
 use plimsoll_analysis::record::{BaselineRecord, SCHEMA};
@@ -18,7 +20,6 @@ const EXPECTED: &str = "give record.json, the output of `plimsoll collect -o jso
 
 /// A record of a file.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "the command compare comes with the comparison itself")]
 pub(crate) struct RecordFile {
     /// The file as the user named it.
     pub(crate) file: String,
@@ -28,7 +29,6 @@ pub(crate) struct RecordFile {
     pub(crate) sha256: Option<String>,
 }
 
-#[allow(dead_code, reason = "as above")]
 impl RecordFile {
     /// The record as the earlier one of a comparison.
     pub(crate) fn against(&self) -> Against {
@@ -46,7 +46,6 @@ impl RecordFile {
 /// # Errors
 /// Bad input: the file cannot be read, holds no record or several, a record of another version, or one that was changed
 /// after it was exported. The message names the file and what is expected.
-#[allow(dead_code, reason = "as above")]
 pub(crate) fn read(file: &Path) -> Result<RecordFile, Failure> {
     let text = manifest::text(file).map_err(Failure::bad_input)?;
     let name = if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() };
@@ -57,7 +56,6 @@ pub(crate) fn read(file: &Path) -> Result<RecordFile, Failure> {
 ///
 /// # Errors
 /// As [`read`].
-#[allow(dead_code, reason = "as above")]
 pub(crate) fn parse(file: &str, text: &str) -> Result<RecordFile, Failure> {
     // JSON is YAML too, but a record of some megabytes is read sooner as what it is.
     if let Some(value) = serde_json::from_str(text).ok().filter(|value: &Value| value["kind"] != "List") {
@@ -109,20 +107,39 @@ fn of_value(file: &str, value: Value) -> Result<RecordFile, Failure> {
 fn of_config_map(file: &str, value: Value) -> Result<RecordFile, Failure> {
     let map: ConfigMap =
         serde_json::from_value(value).map_err(|error| bad(file, format_args!("is no ConfigMap: {error}")))?;
-    let (record, sha256) = record_map::read(&map).map_err(|error| {
-        let name = map.metadata.name.as_deref().unwrap_or_default();
-        bad(file, format_args!("ConfigMap {name}: {error}; {EXPECTED}"))
-    })?;
+    let found = in_config_map(file, &map)?;
     let exported = map.metadata.annotations.as_ref().and_then(|all| all.get(RECORD_SHA256_ANNOTATION));
-    if let Some(exported) = exported.filter(|exported| **exported != sha256) {
-        return Err(bad(
+    match (exported, &found.sha256) {
+        (Some(exported), Some(sha256)) if exported != sha256 => Err(bad(
             file,
             format_args!(
                 "the record was changed after it was exported: its SHA-256 is {sha256}, and the annotation \
                  {RECORD_SHA256_ANNOTATION} says {exported}; export it again"
             ),
-        ));
+        )),
+        _ => Ok(found),
     }
+}
+
+/// The record among the values of a ConfigMap that came from `place`.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn of_values(place: &str, values: &BTreeMap<String, Vec<u8>>) -> Result<RecordFile, Failure> {
+    let text = values.get(record_map::RECORD).and_then(|text| String::from_utf8(text.clone()).ok());
+    let compressed = values.get(record_map::RECORD_GZ).cloned();
+    let map = ConfigMap {
+        data: text.map(|text| BTreeMap::from([(record_map::RECORD.to_owned(), text)])),
+        binary_data: compressed
+            .map(|gz| BTreeMap::from([(record_map::RECORD_GZ.to_owned(), ByteString(gz))])),
+        ..ConfigMap::default()
+    };
+    in_config_map(place, &map)
+}
+
+fn in_config_map(file: &str, map: &ConfigMap) -> Result<RecordFile, Failure> {
+    let (record, sha256) =
+        record_map::read(map).map_err(|error| bad(file, format_args!("{error}; {EXPECTED}")))?;
     if record.schema != SCHEMA {
         return Err(other_schema(file, &record.schema));
     }

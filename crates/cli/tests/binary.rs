@@ -204,6 +204,11 @@ fn errors_go_to_standard_error_with_what_to_do() {
         (vec!["validate", "-f", "/nowhere.yaml"], 2, "error: /nowhere.yaml: No such file"),
         (vec!["collect", "--timeout", "soon"], 2, "is not a duration"),
         (vec!["report", "pod/x"], 2, "is not a kind of plimsoll.dev"),
+        (vec!["report"], 2, "required arguments were not provided"),
+        (vec!["report", "pbl/x", "--all"], 2, "cannot be used with"),
+        (vec!["export", "pbl/x", "--name", "A_b"], 2, "write lower-case letters"),
+        (vec!["export", "pbl/x", "--context", "nope"], 2, "error: the kubeconfig has no context \"nope\""),
+        (vec!["compare", "-", "-"], 2, "error: standard input holds one record"),
         (
             vec!["status", "baseline/x", "--context", "nope"],
             2,
@@ -234,7 +239,7 @@ fn crds_are_what_the_types_say() {
 
 #[test]
 fn help_has_examples_and_the_name_it_was_started_by() {
-    for command in ["report", "status", "run", "collect", "validate"] {
+    for command in ["report", "status", "run", "export", "collect", "compare", "validate"] {
         let output = plimsoll().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains("Examples:") && text.contains(&format!("Usage: plimsoll {command}")), "{text}");

@@ -2,6 +2,7 @@
 
 pub(crate) mod export;
 mod kept;
+mod overview;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;

@@ -106,7 +106,7 @@ fn baseline(last: Option<FinishedRun>, history: Vec<KeptRun>) -> PerformanceBase
     baseline
 }
 
-/// Exit code or message, standard output and standard error.
+/// Exit code or message, standard output and standard error; of all baselines where `name` is empty.
 async fn report(
     server: &FakeApiServer,
     name: &str,
@@ -114,7 +114,8 @@ async fn report(
     run: Option<&str>,
 ) -> (Result<u8, String>, String, String) {
     let args = ReportArgs {
-        object: ObjectRef { name: name.to_owned() },
+        object: (!name.is_empty()).then(|| ObjectRef { name: name.to_owned() }),
+        all: name.is_empty(),
         output: format,
         run: run.map(str::to_owned),
         target: Target::default(),
@@ -142,6 +143,8 @@ async fn the_record_of_the_last_run_is_printed_in_every_form() {
     assert!(out.contains("dairy"), "{out}");
     let (_, out, _) = report(&server, "dairy", Format::Markdown, None).await;
     assert!(out.starts_with("# "), "{out}");
+    let (_, out, _) = report(&server, "dairy", Format::Html, None).await;
+    assert!(out.starts_with("<!doctype html>") || out.starts_with("<!DOCTYPE html>"), "{out}");
 }
 
 #[tokio::test]
@@ -267,4 +270,54 @@ async fn a_last_run_without_record_is_told_beside_the_record_before_it() {
     server.put(baseline(Some(finished("dairy-later", None)), Vec::new()));
     let (result, ..) = report(&server, "dairy", Format::Table, None).await;
     assert!(result.unwrap_err().contains("OutOfMemory"));
+}
+
+#[tokio::test]
+async fn all_baselines_of_the_namespace_are_told_together() {
+    let server = FakeApiServer::new();
+    let before = BaselineRecord { run: "dairy-before".to_owned(), ..fixtures::record() };
+    let names = RecordOwner { run: "dairy-before".to_owned(), ..owner() };
+    let older = server.put(to_config_map(&before, &names).unwrap());
+    let map = server.put(to_config_map(&fixtures::record(), &owner()).unwrap());
+    let [earlier, sha256] = [&older, &map].map(|map| record_map::read(map).unwrap().1);
+    let against = judgement::Against {
+        name: "dairy".to_owned(),
+        run: "dairy-before".to_owned(),
+        record_sha256: Some(earlier),
+        window: before.window,
+    };
+    let comparison = judgement::Comparison {
+        against,
+        alignment: judgement::Alignment::None,
+        allowed_change_percent: 5.0,
+        confidence_percent: 98.0,
+        verdict: judgement::ChangeVerdict::Unchanged,
+        indicators: Vec::new(),
+        notes: Vec::new(),
+    };
+    let said = Judgement { comparison: Some(comparison), not_compared: None, ..judgement(&sha256) };
+    server.put(report_map(serde_json::to_string(&said).unwrap()));
+    server.put(baseline(Some(finished(RUN, Some(&sha256))), Vec::new()));
+    let mut goats = fixtures::baseline("goats").web().uid("c0c0a000-0000-4000-8000-00000000c0c1");
+    goats.status = Some(PerformanceBaselineStatus {
+        last_run: Some(finished("goats-later", None)),
+        ..PerformanceBaselineStatus::default()
+    });
+    server.put(goats);
+    let (result, out, err) = report(&server, "", Format::Markdown, None).await;
+    assert_eq!((result, err.as_str()), (Ok(0), ""));
+    for expected in [
+        "# Performance of namespace pasture",
+        "**dairy**: **Unchanged** against run dairy-before",
+        "**goats**: the last run, goats-later, has no record (OutOfMemory): killed.",
+        "- [ ] Performance baseline documented: ",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let (result, out, _) = report(&server, "", Format::Table, None).await;
+    assert!(result == Ok(0) && out.contains("[ ] Capacity plan"), "{out}");
+    let (result, ..) = report(&server, "", Format::Json, None).await;
+    assert!(result.unwrap_err().contains("--all is written as table or markdown"));
+    let (result, ..) = report(&FakeApiServer::new(), "", Format::Table, None).await;
+    assert_eq!(result.unwrap_err(), "there is no baseline in namespace pasture");
 }

@@ -1,4 +1,4 @@
-//! `kubectl plimsoll status`: conditions, runs and sources of a baseline, readable at a glance.
+//! `kubectl plimsoll status`: conditions, runs, objectives, change and sources of a baseline, readable at a glance.
 
 use std::io::Write;
 
@@ -62,6 +62,8 @@ pub(crate) fn block(baseline: &PerformanceBaseline, now: Timestamp) -> String {
     }
     conditions(status, &mut lines);
     runs(baseline, status, now, &mut lines);
+    objectives(status, &mut lines);
+    change(status, &mut lines);
     if !status.sources.is_empty() {
         lines.extend([String::new(), "Sources of the last run".to_owned()]);
         let widths = [width(status.sources.iter().map(|source| source.name.as_str())), 9];
@@ -146,6 +148,36 @@ fn runs(
         let title = if index == 0 { "Kept" } else { "" };
         let outcome = if kept.complete { "complete" } else { "not complete" };
         lines.push(format!("  {title:<9}  {}, {outcome}, {}", kept.name, time(kept.finished_at.0, now)));
+    }
+}
+
+/// How each objective came out, and what it speaks of.
+fn objectives(status: &PerformanceBaselineStatus, lines: &mut Vec<String>) {
+    if status.objectives.is_empty() {
+        return;
+    }
+    lines.extend([String::new(), "Objectives of the last run".to_owned()]);
+    let all = &status.objectives;
+    let name = width(all.iter().map(|one| one.name.as_str()));
+    let result = width(all.iter().map(|one| one.result.as_str()));
+    let value = width(all.iter().map(|one| one.value.as_deref().unwrap_or_default()));
+    for one in all {
+        let shown = one.value.as_deref().unwrap_or_default();
+        lines
+            .push(format!("  {:<name$}  {:<result$}  {shown:<value$}  {}", one.name, one.result, one.target));
+    }
+}
+
+/// How the last run compares with another.
+fn change(status: &PerformanceBaselineStatus, lines: &mut Vec<String>) {
+    let Some(comparison) = &status.comparison else { return };
+    lines.extend([String::new(), "Change".to_owned()]);
+    lines.push(format!("  {} against {}", comparison.verdict, comparison.against));
+    let changes = &comparison.changes;
+    let indicator = width(changes.iter().map(|one| one.indicator.as_str()));
+    let verdict = width(changes.iter().map(|one| one.verdict.as_str()));
+    for one in changes {
+        lines.push(format!("  {:<indicator$}  {:<verdict$}  {}", one.indicator, one.verdict, one.change));
     }
 }
 

@@ -1,6 +1,9 @@
 use super::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use plimsoll_api::baseline::{CurrentRun, FinishedRun, KeptRun, RetryStatus, SourceStatus};
+use plimsoll_api::baseline::{
+    ChangeStatus, ComparisonStatus, CurrentRun, FinishedRun, KeptRun, ObjectiveStatus, RetryStatus,
+    SourceStatus,
+};
 use plimsoll_testkit::fixtures::{self, BaselineFixture as _};
 
 fn at(text: &str) -> Time {
@@ -99,6 +102,46 @@ Sources of the last run
     no such host
 ";
     assert_eq!(block(&baseline, now()), expected);
+}
+
+#[test]
+fn objectives_and_change_stand_with_their_figures() {
+    let objective = |name: &str, result: &str, value: Option<&str>, target: &str| ObjectiveStatus {
+        name: name.to_owned(),
+        result: result.to_owned(),
+        value: value.map(str::to_owned),
+        target: target.to_owned(),
+    };
+    let mut baseline = fixtures::baseline("dairy").web();
+    baseline.status = Some(PerformanceBaselineStatus {
+        observed_generation: Some(1),
+        objectives: vec![
+            objective("page-load", "Met", Some("412ms"), "lessThan 3s"),
+            objective("cache", "Inconclusive", None, "greaterThan 90%"),
+        ],
+        comparison: Some(ComparisonStatus {
+            against: "dairy-before-aaaaaaaaaa".to_owned(),
+            record_sha256: None,
+            verdict: "Improved".to_owned(),
+            changes: vec![ChangeStatus {
+                indicator: "web.latency.p95".to_owned(),
+                verdict: "Improved".to_owned(),
+                change: "151ms -> 13ms (-91%, -93% to -89%)".to_owned(),
+            }],
+        }),
+        ..PerformanceBaselineStatus::default()
+    });
+    let text = block(&baseline, now());
+    let expected = "\
+Objectives of the last run
+  page-load  Met           412ms  lessThan 3s
+  cache      Inconclusive         greaterThan 90%
+
+Change
+  Improved against dairy-before-aaaaaaaaaa
+  web.latency.p95  Improved  151ms -> 13ms (-91%, -93% to -89%)
+";
+    assert!(text.ends_with(expected), "{text}");
 }
 
 #[test]
