@@ -92,6 +92,9 @@ fn example(schema: &Value, path: &[Step], entries: usize) -> Example {
 /// Adds what rules of the schema ask for beside a source, and no schema requires.
 fn beside(spec: &mut Value) {
     let has = |spec: &Value, pointer: &str| spec.pointer(pointer).is_some();
+    if spec["sources"].as_object().is_some_and(Map::is_empty) {
+        spec["sources"] = json!({"prometheus": {"url": "https://prometheus.example:9090"}});
+    }
     if has(spec, "/sources/postgres") {
         spec["database"] = json!({});
     }

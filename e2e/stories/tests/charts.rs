@@ -42,6 +42,8 @@ fn everything() -> Value {
         },
         "policies": {"name": "other-references.plimsoll.dev", "required": false},
         "serviceAccount": {"name": "operator", "annotations": {"a": "b"}},
+        "dashboard": {"enabled": true, "labels": {"team": "sre"}},
+        "metrics": {"maxObjectives": 90},
         "log": "debug",
         "imagePullSecrets": [{"name": "registry"}],
         "podLabels": {"team": "sre"},
@@ -124,6 +126,18 @@ fn the_operator_reads_every_value_of_jobs() -> Result<()> {
     assert_eq!((limits["cpu"].0.as_str(), limits["memory"].0.as_str()), ("2", "1Gi"));
     assert_eq!(settings.resources.requests.context("requests")?["cpu"].0, "0.1");
     assert_eq!(settings.priority_class_name.as_deref(), Some("batch-low"));
+    Ok(())
+}
+
+#[test]
+fn the_dashboard_is_installed_where_it_is_asked_for_as_it_stands_in_the_chart() -> Result<()> {
+    ensure!(of_kind(&operator(json!({})), "ConfigMap")?.is_empty());
+    let map = of_kind(&operator(everything()), "ConfigMap")?.pop().context("a ConfigMap")?;
+    let labels = &map["metadata"]["labels"];
+    assert_eq!((labels["grafana_dashboard"].as_str(), labels["team"].as_str()), (Some("1"), Some("sre")));
+    let file = std::fs::read_to_string(Chart::Operator.folder().join("files/dashboard.json"))?;
+    assert_eq!(map["data"]["plimsoll.json"], file);
+    assert_eq!(environment(&container(&operator(everything()))?)["PLIMSOLL_MAX_OBJECTIVE_METRICS"], "90");
     Ok(())
 }
 
@@ -269,9 +283,12 @@ async fn the_operator_may(operator: &Client, served: &[&str], other: &[&str]) ->
             && !may(operator, "delete", bindings, "", JOBS).await?
     );
     for namespace in served {
-        for (verb, resource) in
-            [("watch", "plimsoll.dev/performancebaselines"), ("create", "batch/jobs"), ("get", "/configmaps")]
-        {
+        for (verb, resource) in [
+            ("watch", "plimsoll.dev/performancebaselines"),
+            ("create", "batch/jobs"),
+            ("get", "/configmaps"),
+            ("patch", "monitoring.coreos.com/prometheusrules"),
+        ] {
             ensure!(may(operator, verb, resource, namespace, "").await?, "{verb} {resource} in {namespace}");
         }
     }
@@ -290,6 +307,7 @@ async fn the_operator_may(operator: &Client, served: &[&str], other: &[&str]) ->
             ("create", "plimsoll.dev/performancebaselines"),
             ("create", "apps/deployments"),
             ("create", "rbac.authorization.k8s.io/rolebindings"),
+            ("list", "monitoring.coreos.com/prometheusrules"),
             ("impersonate", "/serviceaccounts"),
         ] {
             ensure!(!may(operator, verb, resource, namespace, "").await?, "{verb} {resource} in {namespace}");

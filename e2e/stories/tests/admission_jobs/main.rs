@@ -2,20 +2,21 @@
 //! Plimsoll's: the installed policies against the very Job that the operator builds, and against every departure from it.
 
 mod departures;
+mod objects;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, LocalObjectReference, Toleration};
+use k8s_openapi::api::core::v1::{LocalObjectReference, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use plimsoll_analysis::job::MAX_REQUEST_BYTES;
 use plimsoll_analysis::request::{KeyKind, KeyRef};
 use plimsoll_cluster::apiserver::ApiVersion;
-use plimsoll_operator::job::build::{JobPlan, job, run_labels};
+use plimsoll_operator::job::build::{JobPlan, job};
 use plimsoll_operator::job::settings::JobSettings;
 use plimsoll_stories::bare::{Bare, FARM, IMAGE, JOBS, OBJECTS, POLICY_DEADLINE, refusal};
 use plimsoll_stories::value::put;
@@ -44,7 +45,10 @@ async fn story(version: ApiVersion) -> Result<()> {
     jobs.departures(version).await?;
     jobs.updates().await?;
     jobs.of_others().await?;
-    config_maps(&bare).await?;
+    objects::config_maps(&bare).await?;
+    objects::kept_config_maps(&bare).await?;
+    objects::rules(&bare).await?;
+    objects::alerts_of_tenants(&bare).await?;
     jobs.without_the_binding(&bare.admin).await
 }
 
@@ -263,68 +267,4 @@ fn comparable(object: &impl serde::Serialize) -> Result<Value> {
         put(&mut value, &format!("/metadata/{member}"), Value::Null);
     }
     Ok(serde_json::from_str(&value.to_string().replace(&uid, "UID"))?)
-}
-
-/// ConfigMaps of others are neither changed, nor taken over, nor deleted, and none is made that is not Plimsoll's.
-async fn config_maps(bare: &Bare) -> Result<()> {
-    let (operator, admin) = (api::<ConfigMap>(&bare.operator), api::<ConfigMap>(&bare.admin));
-    let mut ours = ConfigMap {
-        data: Some(BTreeMap::from([("record.json".to_owned(), "{}".to_owned())])),
-        ..ConfigMap::default()
-    };
-    ours.metadata.name = Some("record".to_owned());
-    ours.metadata.labels = Some(run_labels("performancebaseline", "dairy", "record"));
-    ours.metadata.owner_references = Some(vec![owner()]);
-    let mut foreign = ours.clone();
-    foreign.metadata.name = Some("settings".to_owned());
-    foreign.metadata.owner_references = None;
-    foreign.metadata.labels = None;
-    admin.create(&PostParams::default(), &foreign).await?;
-    let (operator, foreign) = (&operator, &foreign);
-    until("the policy on objects is enforced", POLICY_DEADLINE, || async move {
-        refusal(OBJECTS, operator.create(&dry(), foreign).await.or_else(already_there))
-    })
-    .await?;
-
-    operator.create(&PostParams::default(), &ours).await?;
-    let applied = PatchParams::apply("plimsoll").force();
-    let report = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"report.md": "x"}, "metadata": {
-        "name": "record-report", "labels": ours.metadata.labels, "ownerReferences": [owner()]}});
-    operator.patch("record-report", &applied, &Patch::Apply(&report)).await?;
-
-    let mut departure = report.clone();
-    departure["metadata"]["name"] = json!("departure");
-    for (pointer, new) in [
-        ("/metadata/labels/app.kubernetes.io~1managed-by", Value::Null),
-        ("/metadata/ownerReferences", Value::Null),
-        ("/metadata/ownerReferences/0/apiVersion", json!("apps/v1")),
-        ("/metadata/ownerReferences/0/kind", json!("Other")),
-        ("/metadata/ownerReferences/0/controller", json!(false)),
-    ] {
-        let mut value = departure.clone();
-        put(&mut value, pointer, new);
-        let result = operator.patch("departure", &applied, &Patch::Apply(&value)).await;
-        ensure!(refusal(OBJECTS, result)?.is_some(), "a ConfigMap with another {pointer} passed");
-    }
-    let mut taken = report.clone();
-    taken["metadata"]["name"] = json!("settings");
-    let result = operator.patch("settings", &applied, &Patch::Apply(&taken)).await;
-    ensure!(refusal(OBJECTS, result)?.is_some(), "a foreign ConfigMap was taken over");
-    let result =
-        operator.patch("settings", &PatchParams::default(), &merge(json!({"data": {"a": "b"}}))).await;
-    ensure!(refusal(OBJECTS, result)?.is_some(), "a foreign ConfigMap was changed");
-    ensure!(
-        refusal(OBJECTS, operator.delete("settings", &DeleteParams::default()).await)?.is_some(),
-        "a foreign ConfigMap was deleted"
-    );
-    operator.delete("record", &DeleteParams::default()).await?;
-    Ok(())
-}
-
-/// Until a policy is enforced, a create of what is there says so.
-fn already_there(error: kube::Error) -> Result<ConfigMap, kube::Error> {
-    match error {
-        kube::Error::Api(status) if status.code == 409 => Ok(ConfigMap::default()),
-        error => Err(error),
-    }
 }

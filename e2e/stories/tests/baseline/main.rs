@@ -10,6 +10,7 @@ mod figures;
 mod forged;
 mod history;
 mod judged;
+mod kept;
 mod many;
 mod midrun;
 mod refused;

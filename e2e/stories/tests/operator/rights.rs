@@ -18,7 +18,11 @@ const OF_THE_CLUSTER_CHART: [&str; 2] = [
 ];
 
 /// Rights that no call shows, and why.
-const UNSEEN: [(&str, &str); 4] = [
+const UNSEEN: [(&str, &str); 5] = [
+    (
+        "create monitoring.coreos.com/prometheusrules",
+        "asked of an apply that makes the object, which the audit log has as a patch",
+    ),
     (
         "update plimsoll.dev/performancebaselines/finalizers",
         "asked of whoever sets blockOwnerDeletion by the admission plugin OwnerReferencesPermissionEnforcement, which this cluster does not run",
