@@ -2,7 +2,7 @@
 //! and in folders of the test.
 
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,36 @@ const READER: &str = "reader's password";
 
 /// PostgreSQL and Redis, stopped at the end of the test.
 pub(crate) struct Servers {
+    /// Both end before their folder goes: fields are dropped in this order.
+    _postgres: Process,
+    redis: Process,
     folder: tempfile::TempDir,
     user: User,
     postgres_bin: PathBuf,
     pub(crate) postgres_port: u16,
     pub(crate) redis_port: u16,
-    postgres: Child,
-    redis: Child,
+}
+
+/// A server's process, which ends with this.
+struct Process {
+    child: Child,
+    ended_by: Signal,
+}
+
+impl Process {
+    fn end(&mut self) {
+        // Whoever has ended may have left its number to another process.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill(Pid::from_raw(self.child.id().cast_signed()), self.ended_by);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 fn base() -> PathBuf {
@@ -73,12 +96,43 @@ fn write_certificates(folder: &Path) {
     fs::set_permissions(folder.join("tls.key"), Permissions::from_mode(0o600)).unwrap();
 }
 
-fn wait_for(port: u16, process: &mut Child, log: &Path) {
+/// How often a server is started where another process takes its port first.
+const TRIES: u32 = 5;
+
+/// Starts a server on a port that is free; its process and the port. What listens there may be another test's server that
+/// took the port in between, so the server's own log says whether it serves.
+fn on_free_port(log: &Path, ended_by: Signal, command: impl Fn(u16) -> Command) -> (Process, u16) {
+    for _ in 0..TRIES {
+        let port = free_port();
+        let file = fs::File::create(log).unwrap();
+        let mut command = command(port);
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        let mut process = Process { child: command.spawn().unwrap(), ended_by };
+        if serves(&mut process.child, log) {
+            return (process, port);
+        }
+    }
+    panic!("other processes took {TRIES} free ports before the server did: {}", said(log));
+}
+
+fn said(log: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned()
+}
+
+/// Waits until a server says that it serves; false where it ended because its port was taken.
+fn serves(process: &mut Child, log: &Path) -> bool {
     let begun = Instant::now();
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-        let said = || fs::read_to_string(log).unwrap();
-        assert!(process.try_wait().unwrap().is_none(), "the server has ended: {}", said());
-        assert!(begun.elapsed() < DEADLINE, "nothing listens on port {port}");
+    loop {
+        let has_ended = process.try_wait().unwrap().is_some();
+        let said = said(log);
+        if has_ended {
+            assert!(said.contains("Address already in use"), "the server has ended: {said}");
+            return false;
+        }
+        if said.to_lowercase().contains("ready to accept connections") {
+            return true;
+        }
+        assert!(begun.elapsed() < DEADLINE, "the server does not say that it serves: {said}");
         std::thread::yield_now();
     }
 }
@@ -127,46 +181,32 @@ impl Servers {
             let (ended_well, said) = run(as_user(Path::new("/bin/sh")).arg(root.join(script)));
             assert!(ended_well, "{script}: {said}");
         }
-        let (postgres_port, redis_port) = (free_port(), free_port());
         let at = |name: &str| root.join(name).display().to_string();
-        let mut postgres = as_user(&postgres_bin.join("postgres"));
-        postgres.args(["-D", &at("data"), "-c", &format!("config_file={}", at("postgresql.conf"))]);
-        for setting in [
-            format!("hba_file={}", at("pg_hba.conf")),
-            format!("ssl_cert_file={}", at("tls.crt")),
-            format!("ssl_key_file={}", at("tls.key")),
-            format!("unix_socket_directories={}", root.display()),
-            format!("port={postgres_port}"),
-            "listen_addresses=127.0.0.1".to_owned(),
-            "fsync=off".to_owned(),
-        ] {
-            postgres.args(["-c", &setting]);
-        }
-        let mut redis = as_user(&redis_server);
-        redis.arg(at("redis.conf")).args(["--tls-port", &redis_port.to_string(), "--bind", "127.0.0.1"]);
-        redis.args(["--tls-cert-file", &at("tls.crt"), "--tls-key-file", &at("tls.key")]);
-        redis.args(["--tls-ca-cert-file", &at("ca.crt"), "--aclfile", &at("users.acl")]);
-        let start = |command: &mut Command, log: &str| {
-            let log = fs::File::create(root.join(log)).unwrap();
-            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
-        };
-        let (postgres, redis) = (start(&mut postgres, "postgres.log"), start(&mut redis, "redis.log"));
-        let mut servers = Self { folder, user, postgres_bin, postgres_port, redis_port, postgres, redis };
-        let (of_postgres, of_redis) = (servers.at("postgres.log"), servers.at("redis.log"));
-        wait_for(servers.postgres_port, &mut servers.postgres, &of_postgres);
-        wait_for(servers.redis_port, &mut servers.redis, &of_redis);
-        servers.wait_until_postgres_answers();
-        Some(servers)
-    }
-
-    /// It listens before it lets anybody in.
-    fn wait_until_postgres_answers(&self) {
-        let begun = Instant::now();
-        let mut ask = Command::new(self.postgres_bin.join("pg_isready"));
-        ask.arg("--host").arg(self.folder.path()).args(["--port", &self.postgres_port.to_string()]);
-        while !run(&mut ask).0 {
-            assert!(begun.elapsed() < DEADLINE, "PostgreSQL lets nobody in");
-        }
+        // Immediate shutdown, which ends its workers too.
+        let (postgres, postgres_port) = on_free_port(&root.join("postgres.log"), Signal::SIGQUIT, |port| {
+            let mut command = as_user(&postgres_bin.join("postgres"));
+            command.args(["-D", &at("data"), "-c", &format!("config_file={}", at("postgresql.conf"))]);
+            for setting in [
+                format!("hba_file={}", at("pg_hba.conf")),
+                format!("ssl_cert_file={}", at("tls.crt")),
+                format!("ssl_key_file={}", at("tls.key")),
+                format!("unix_socket_directories={}", root.display()),
+                format!("port={port}"),
+                "listen_addresses=127.0.0.1".to_owned(),
+                "fsync=off".to_owned(),
+            ] {
+                command.args(["-c", &setting]);
+            }
+            command
+        });
+        let (redis, redis_port) = on_free_port(&root.join("redis.log"), Signal::SIGKILL, |port| {
+            let mut command = as_user(&redis_server);
+            command.arg(at("redis.conf")).args(["--tls-port", &port.to_string(), "--bind", "127.0.0.1"]);
+            command.args(["--tls-cert-file", &at("tls.crt"), "--tls-key-file", &at("tls.key")]);
+            command.args(["--tls-ca-cert-file", &at("ca.crt"), "--aclfile", &at("users.acl")]);
+            command
+        });
+        Some(Self { _postgres: postgres, redis, folder, user, postgres_bin, postgres_port, redis_port })
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -229,17 +269,6 @@ impl Servers {
 
     /// Takes Redis away.
     pub(crate) fn stop_redis(&mut self) {
-        self.redis.kill().unwrap();
-        self.redis.wait().unwrap();
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        let _ = self.redis.kill();
-        let _ = self.redis.wait();
-        // Immediate shutdown, so that the workers end before the folder goes.
-        let _ = kill(Pid::from_raw(self.postgres.id().cast_signed()), Signal::SIGQUIT);
-        let _ = self.postgres.wait();
+        self.redis.end();
     }
 }

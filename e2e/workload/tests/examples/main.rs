@@ -42,7 +42,7 @@ fn a_misspelt_field_is_found_wherever_it_stands() {
         ("Service", "/spec/ports/0", "targetport"),
         ("HorizontalPodAutoscaler", "/spec/behavior/scaleUp", "stabilisationWindowSeconds"),
         ("PerformanceBaseline", "/spec/web", "errorMatcher"),
-        ("PerformanceBaseline", "/spec/metrics/0", "better"),
+        ("PerformanceBaseline", "/spec/metrics/0", "unitt"),
         ("Kustomization", "", "resource"),
     ] {
         let mut value =
