@@ -15,6 +15,7 @@ pub mod hash;
 pub mod histogram;
 pub mod indicator;
 pub mod job;
+pub mod json;
 pub mod judgement;
 pub mod keyspace;
 pub mod objective;
