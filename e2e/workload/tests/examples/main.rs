@@ -122,7 +122,7 @@ fn services_autoscalers_and_annotations_fit_their_deployments() {
 fn baselines_pass_their_rules_and_ask_for_metrics_that_exist() {
     let documents = documents(&smart_dairy());
     let baselines: Vec<PerformanceBaseline> = all(&documents, "PerformanceBaseline");
-    assert_eq!(baselines.len(), 2);
+    assert_eq!(baselines.len(), 4);
     let metrics = [Role::Odoo, Role::Api].map(|role| Metrics::new(role).encode(0.0).unwrap()).concat();
     for baseline in &baselines {
         kube::core::cel::validate_cel(baseline).unwrap();
@@ -189,6 +189,48 @@ fn the_local_baseline_differs_in_its_time_alone() {
     assert_eq!((week.1.as_str(), minutes.1.as_str()), ("60s", "20s"));
     assert_eq!(week_metadata, minutes_metadata);
     assert_eq!(week_spec, minutes_spec);
+}
+
+#[test]
+fn every_baseline_has_the_four_success_criteria_that_a_run_can_judge() {
+    let documents = documents(&smart_dairy());
+    for baseline in all::<PerformanceBaseline>(&documents, "PerformanceBaseline") {
+        let bounds: Vec<_> = baseline
+            .spec
+            .objectives
+            .iter()
+            .map(|one| (one.indicator.as_deref(), one.less_than.as_deref(), one.greater_than.as_deref()))
+            .collect();
+        let expected = [
+            (Some("web.latency.p95"), Some("3s"), None),
+            (Some("api.latency.p95"), Some("500ms"), None),
+            (Some("database.queryTime.p95"), Some("100ms"), None),
+            (Some("cache.hitRatio"), None, Some("90%")),
+        ];
+        assert_eq!(bounds, expected, "{:?}", baseline.metadata.name);
+    }
+}
+
+#[test]
+fn before_and_after_differ_in_the_comparison_alone() {
+    let read = |path: &str| {
+        let file = smart_dairy().join(path);
+        let mut documents = documents_of(&std::fs::read_to_string(&file).unwrap(), &file);
+        typed::<PerformanceBaseline>(&documents.remove(0).value).unwrap()
+    };
+    let (before, after) = (read("before-after/before.yaml"), read("before-after/after.yaml"));
+    let compare = after.spec.compare_to.as_ref().unwrap();
+    assert_eq!(compare.baseline.as_ref().map(|other| &other.name), before.metadata.name.as_ref());
+    assert!(before.spec.compare_to.is_none());
+    let mut same = after.spec.clone();
+    same.compare_to = None;
+    assert_eq!(same, before.spec);
+    // They measure what the other examples do.
+    let local = read("local/baseline.yaml").spec;
+    assert_eq!(
+        (&same.sources, &same.web, &same.api, &same.database, &same.cache, &same.objectives),
+        (&local.sources, &local.web, &local.api, &local.database, &local.cache, &local.objectives)
+    );
 }
 
 /// The overlay as kubectl renders it, or nothing on a machine without kubectl.
