@@ -19,13 +19,42 @@ pub mod types {
     pub const REGRESSED: &str = "Regressed";
 }
 
+/// Whether something holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// It does.
+    True,
+    /// It does not.
+    False,
+    /// The data do not allow to say.
+    Unknown,
+}
+
+impl Truth {
+    /// The word that the API has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for Truth {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
 /// What a condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     /// Its type, one of [`types`].
     pub type_: &'static str,
-    /// Whether it is True; False otherwise.
-    pub status: bool,
+    /// Whether it holds.
+    pub status: Truth,
     /// One word.
     pub reason: String,
     /// For people: what happened and what to do.
@@ -37,7 +66,7 @@ pub struct Said {
 /// The message is cut to the 32,768 characters that the API allows, at a character's border.
 pub fn set(conditions: &mut Vec<Condition>, said: Said, generation: i64, now: Timestamp) {
     let Said { type_, status, reason, message } = said;
-    let status = if status { "True" } else { "False" };
+    let status = status.as_str();
     let last_transition_time = match get(conditions, type_) {
         Some(old) if old.status == status => old.last_transition_time.clone(),
         _ => Time(now),
@@ -80,7 +109,7 @@ mod tests {
     fn the_transition_time_moves_only_with_the_status() {
         let said = |status: bool, reason: &str| Said {
             type_: types::READY,
-            status,
+            status: status.into(),
             reason: reason.to_owned(),
             message: "a message".to_owned(),
         };

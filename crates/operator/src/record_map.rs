@@ -10,11 +10,14 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use plimsoll_analysis::hash::sha256_hex;
+use plimsoll_analysis::json;
+use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_api::{REQUEST_HASH_ANNOTATION, RUN_KEY_ANNOTATION};
-use serde_json::{Value, json};
 
 use crate::retain;
+
+use crate::record_cut::cut_longest;
 
 /// Key of the record as text.
 pub const RECORD: &str = "record.json";
@@ -39,6 +42,10 @@ struct Bounds {
 const BOUNDS: Bounds = Bounds { compress_past: 700 * 1024, cut_past: 900 * 1024, text: 32 * 1024 * 1024 };
 /// Most bytes of a report.
 const MAX_REPORT_BYTES: usize = 600 * 1024;
+/// Most bytes of a judgement; report and rules come besides.
+const MAX_JUDGEMENT_BYTES: usize = 256 * 1024;
+/// Annotation of an exported record: the SHA-256 that its text had, by which a change to it is seen.
+pub const RECORD_SHA256_ANNOTATION: &str = "plimsoll.dev/record-sha256";
 
 /// Names of a run's ConfigMap.
 #[derive(Debug, Clone)]
@@ -84,7 +91,7 @@ pub fn to_config_map(record: &BaselineRecord, names: &RecordOwner) -> Result<Con
 
 fn within(record: &BaselineRecord, names: &RecordOwner, bounds: Bounds) -> Result<ConfigMap, RecordError> {
     let no_json = |error: serde_json::Error| RecordError::NoJson(error.to_string());
-    let mut text = serde_json::to_string_pretty(record).map_err(no_json)?;
+    let mut text = json::to_text(record).map_err(no_json)?;
     let mut data = None;
     let mut binary_data = None;
     if text.len() <= bounds.compress_past {
@@ -96,7 +103,7 @@ fn within(record: &BaselineRecord, names: &RecordOwner, bounds: Bounds) -> Resul
         if !fits(&text, &compressed) {
             let mut value = serde_json::to_value(record).map_err(no_json)?;
             while !fits(&text, &compressed) {
-                if !cut_longest_list(&mut value) {
+                if !cut_longest(&mut value) {
                     return Err(RecordError::TooLarge);
                 }
                 text = value.to_string();
@@ -124,20 +131,18 @@ fn within(record: &BaselineRecord, names: &RecordOwner, bounds: Bounds) -> Resul
     })
 }
 
+/// Name of the ConfigMap beside a run's that holds what is said of its record.
+#[must_use]
+pub fn report_name(run: &str) -> String {
+    format!("{run}-report")
+}
+
 /// The mutable ConfigMap `<run>-report`: what was judged of the record, and the report for people.
 #[must_use]
-pub fn report_map(record: &BaselineRecord, sha256: &str, generation: i64, names: &RecordOwner) -> ConfigMap {
-    let judgement = json!({
-        "schema": "plimsoll.dev/baseline-judgement/v1",
-        "run": names.run,
-        "record_sha256": sha256,
-        "generation": generation,
-        "complete": record.complete,
-    });
-    let judgement = serde_json::to_string_pretty(&judgement).expect("strings and numbers have JSON");
+pub fn report_map(record: &BaselineRecord, judgement: &Judgement, names: &RecordOwner) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta {
-            name: Some(format!("{}-report", names.run)),
+            name: Some(report_name(&names.run)),
             namespace: Some(names.namespace.clone()),
             labels: Some(names.labels.clone()),
             annotations: Some(BTreeMap::from([(RUN_KEY_ANNOTATION.to_owned(), names.run_key.clone())])),
@@ -145,12 +150,36 @@ pub fn report_map(record: &BaselineRecord, sha256: &str, generation: i64, names:
             ..ObjectMeta::default()
         },
         data: Some(BTreeMap::from([
-            (JUDGEMENT.to_owned(), judgement),
-            (REPORT.to_owned(), bounded_report(plimsoll_report::markdown(record, None))),
+            (JUDGEMENT.to_owned(), bounded_judgement(judgement)),
+            (REPORT.to_owned(), bounded_report(plimsoll_report::markdown(record, Some(judgement)))),
         ])),
         binary_data: None,
         immutable: None,
     }
+}
+
+/// Whether a ConfigMap says of a record what `report` says; what others have put beside it does not matter.
+#[must_use]
+pub fn says_the_same(there: &ConfigMap, report: &ConfigMap) -> bool {
+    let of = |map: &ConfigMap, key: &str| map.data.as_ref().and_then(|data| data.get(key)).cloned();
+    [JUDGEMENT, REPORT].into_iter().all(|key| of(there, key) == of(report, key))
+}
+
+/// A judgement that fits into its ConfigMap: the trend loses its oldest runs, as nothing else in it grows without bound.
+fn bounded_judgement(judgement: &Judgement) -> String {
+    let text = |judgement: &Judgement| {
+        serde_json::to_string_pretty(judgement).expect("a judgement has only string keys")
+    };
+    let mut json = text(judgement);
+    let mut judgement = judgement.clone();
+    while json.len() > MAX_JUDGEMENT_BYTES && !judgement.trend.is_empty() {
+        for trend in &mut judgement.trend {
+            trend.points.drain(..trend.points.len().div_ceil(2));
+        }
+        judgement.trend.retain(|trend| trend.points.len() > 1);
+        json = text(&judgement);
+    }
+    json
 }
 
 /// A report that fits into its ConfigMap; the record has the rest.
@@ -238,56 +267,6 @@ fn decompress(bytes: &[u8]) -> Result<String, RecordError> {
         .read_to_string(&mut text)
         .map_err(|_| RecordError::Unreadable)?;
     Ok(text)
-}
-
-/// Lists and maps that may be cut: those whose length the measured world decides.
-const CUTTABLE: [&str; 8] = [
-    "/kubernetes/workloads",
-    "/kubernetes/unknown",
-    "/api_metrics/top_endpoints",
-    "/api_metrics/time_share_percent",
-    "/infrastructure_metrics/cpu_usage_by_pod",
-    "/infrastructure_metrics/memory_mb_by_pod",
-    "/custom_metrics",
-    "/basis",
-];
-
-/// Halves the list that takes most bytes, and says so under `truncated`; false where nothing is left to cut.
-fn cut_longest_list(record: &mut Value) -> bool {
-    let size = |path: &&str| {
-        record.pointer(path).map_or(0, |list| if entries(list) > 1 { list.to_string().len() } else { 0 })
-    };
-    let Some(path) = CUTTABLE.into_iter().max_by_key(size).filter(|path| size(path) > 0) else {
-        return false;
-    };
-    let list = record.pointer_mut(path).expect("the list was just seen");
-    let keep = entries(list) / 2;
-    let dropped = entries(list) - keep;
-    match list {
-        Value::Array(items) => items.truncate(keep),
-        Value::Object(map) => {
-            let names: Vec<String> = map.keys().skip(keep).cloned().collect();
-            for name in names {
-                map.shift_remove(&name);
-            }
-        }
-        _ => return false,
-    }
-    let name = path.trim_start_matches('/').replace('/', ".");
-    if record.get("truncated").is_none() {
-        record["truncated"] = json!({});
-    }
-    let before = record["truncated"].get(&name).and_then(Value::as_u64).unwrap_or(0);
-    record["truncated"][&name] = json!(before + dropped as u64);
-    true
-}
-
-fn entries(list: &Value) -> usize {
-    match list {
-        Value::Array(items) => items.len(),
-        Value::Object(map) => map.len(),
-        _ => 0,
-    }
 }
 
 #[cfg(test)]

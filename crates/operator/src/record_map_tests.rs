@@ -1,4 +1,5 @@
 use super::*;
+use plimsoll_analysis::judgement::{Trend, TrendPoint};
 use plimsoll_analysis::record::{Basis, BasisKind, CustomMetric};
 use plimsoll_analysis::request::Unit;
 use plimsoll_testkit::fixtures::record;
@@ -43,6 +44,48 @@ fn large(bytes: usize, compressible: bool) -> BaselineRecord {
         record.basis.insert(format!("custom_metrics.m{index}"), basis);
     }
     record
+}
+
+/// A judgement with the trend of 79 indicators over some runs.
+fn judgement(runs: usize) -> Judgement {
+    let point = TrendPoint { run: "r".repeat(51), at: record().window.to, value: 1.0 };
+    let trend = Trend { indicator: "m".repeat(70), unit: Unit::Count, points: vec![point; runs] };
+    Judgement {
+        schema: plimsoll_analysis::judgement::SCHEMA.to_owned(),
+        run: "dairy-0123456789".to_owned(),
+        record_sha256: Some("sha".to_owned()),
+        generation: Some(1),
+        complete: true,
+        objectives: Vec::new(),
+        findings: Vec::new(),
+        comparison: None,
+        not_compared: None,
+        trend: vec![trend; 79],
+    }
+}
+
+#[test]
+fn a_judgement_that_is_too_long_loses_the_oldest_runs_of_its_trend() {
+    let kept = |runs: usize| -> Judgement {
+        let map = report_map(&record(), &judgement(runs), &names());
+        let text = map.data.unwrap().remove(JUDGEMENT).unwrap();
+        assert!(text.len() <= MAX_JUDGEMENT_BYTES, "{}", text.len());
+        serde_json::from_str(&text).unwrap()
+    };
+    assert_eq!(kept(5), judgement(5));
+    let points = kept(60).trend[0].points.len();
+    assert!((5..60).contains(&points), "{points}");
+}
+
+#[test]
+fn a_report_is_the_same_whatever_others_have_put_beside_it() {
+    let report = report_map(&record(), &judgement(1), &names());
+    let mut there = report.clone();
+    there.data.as_mut().unwrap().insert("rules.yaml".to_owned(), "groups: []".to_owned());
+    assert!(says_the_same(&there, &report));
+    there.data.as_mut().unwrap().insert(REPORT.to_owned(), "edited".to_owned());
+    assert!(!says_the_same(&there, &report));
+    assert!(!says_the_same(&ConfigMap::default(), &report));
 }
 
 fn bytes_of(map: &ConfigMap) -> usize {
@@ -105,7 +148,8 @@ fn a_report_fits_its_config_map_however_long_the_record() {
     let mut record = record();
     let endpoints = |index: usize| (format!("/{}", noise(index, 200)), 1.0);
     record.api_metrics.as_mut().unwrap().top_endpoints = Some((0..10_000).map(endpoints).collect());
-    let map = report_map(&record, "sha", 3, &names());
+    let judgement = Judgement { generation: Some(3), ..judgement(20) };
+    let map = report_map(&record, &judgement, &names());
     assert!(bytes_of(&map) < 1_000_000, "{}", bytes_of(&map));
     let data = map.data.unwrap();
     assert!(data[REPORT].ends_with("record.json has the rest.\n"));
@@ -137,7 +181,7 @@ fn only_a_config_map_of_this_resource_run_and_request_is_adopted() {
         adopt(&named, "owner-1", "sha256:key", Some("sha256:request")).is_err(),
         "an owner that does not control it"
     );
-    let report = report_map(&record(), "sha", 1, &names());
+    let report = report_map(&record(), &judgement(1), &names());
     assert_eq!(belongs(&report.metadata, "owner-1", "sha256:key"), Ok(()));
     assert!(belongs(&ObjectMeta::default(), "owner-1", "sha256:key").is_err());
 }

@@ -143,7 +143,10 @@ fn meaning(kind: &str, object: &Value, now: Timestamp) -> Vec<Finding> {
     let errors: Vec<FieldError> = match kind {
         "PerformanceBaseline" => {
             match serde_json::from_value::<PerformanceBaselineSpec>(object["spec"].clone()) {
-                Ok(spec) => baseline::validate(&spec, now).err().unwrap_or_default(),
+                Ok(spec) => {
+                    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                    baseline::validate(name, &spec, now).err().unwrap_or_default()
+                }
                 Err(error) => return vec![finding("spec", error.to_string())],
             }
         }

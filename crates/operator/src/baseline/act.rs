@@ -6,10 +6,12 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_analysis::request::KeyRef;
-use plimsoll_api::baseline::CurrentRun;
+use plimsoll_api::baseline::RuleStatus;
 use serde_json::json;
 
+use super::alerts;
 use super::decide::{CleanUp, Step};
+use super::judge::Judged;
 use super::retention;
 use super::view::{KIND, View};
 use crate::apply::{FIELD_MANAGER, if_absent, if_gone};
@@ -25,6 +27,8 @@ use crate::record_map::{self, RecordOwner};
 pub enum Acted {
     /// They are done.
     Done,
+    /// They are done, and this is what became of the alerts.
+    Ruled(Option<Box<RuleStatus>>),
     /// A rule of the cluster or somebody else's object stands against one, which a person must be told.
     Refused(Problem),
 }
@@ -42,6 +46,7 @@ pub async fn act(view: &View, step: &Step, context: &Context) -> Result<Acted, E
             Ok(Acted::Done)
         }
         Step::Record(record) => write_record(view, record, context).await,
+        Step::Finish(_, Some(judged)) | Step::Judge(judged) => write_report(view, judged, context).await,
         Step::CleanUp(steps) => {
             for step in steps {
                 match step {
@@ -51,6 +56,7 @@ pub async fn act(view: &View, step: &Step, context: &Context) -> Result<Acted, E
             }
             Ok(Acted::Done)
         }
+        Step::WriteRules => Ok(Acted::Ruled(alerts::write(view, context).await?.map(Box::new))),
         Step::ApplyPolicy(runs) => retention::apply(view, runs, context).await,
         Step::Prune(runs) => {
             for run in runs {
@@ -60,11 +66,12 @@ pub async fn act(view: &View, step: &Step, context: &Context) -> Result<Acted, E
             Ok(Acted::Done)
         }
         Step::ChangePolicy
+        | Step::RulesWritten(_)
         | Step::Idle { .. }
         | Step::Begin(_)
         | Step::Abandon
         | Step::Wait { .. }
-        | Step::Finish(_)
+        | Step::Finish(_, None)
         | Step::Fail(_)
         | Step::NextAttempt(_)
         | Step::EndRun => Ok(Acted::Done),
@@ -116,7 +123,7 @@ pub(super) fn or_refused<T>(answer: Result<T, kube::Error>, what: &str) -> Resul
 
 async fn write_record(view: &View, record: &BaselineRecord, context: &Context) -> Result<Acted, Error> {
     let Some(run) = view.run() else { return Ok(Acted::Done) };
-    let names = owner(view, run);
+    let names = owner(view, &run.name, &run.key, run.request_hash.clone());
     let map = match record_map::to_config_map(record, &names) {
         Ok(map) => retention::owned(view, map),
         Err(error) => {
@@ -124,35 +131,52 @@ async fn write_record(view: &View, record: &BaselineRecord, context: &Context) -
             return Ok(Acted::Refused(Problem { reason: RunReason::ResultInvalid, message }));
         }
     };
-    let (stored, sha256) = record_map::read(&map)?;
-    let report = retention::owned(view, record_map::report_map(&stored, &sha256, view.generation, &names));
     let maps = Api::<ConfigMap>::namespaced(context.client.clone(), &view.namespace);
-    let name = report.metadata.name.clone().unwrap_or_default();
+    // Once the record is there, the run counts as recorded: what stands in the way of its report is told before.
+    let name = record_map::report_name(&run.name);
     let there = maps.get_metadata_opt(&name).await.map_err(reading("the run's report"))?;
     if there.is_some_and(|there| record_map::belongs(&there.metadata, &view.uid, &run.key).is_err()) {
-        let message = format!("A ConfigMap named {name} is there and not this run's.");
-        return Ok(Acted::Refused(Problem { reason: RunReason::NameCollision, message }));
-    }
-    let apply = PatchParams::apply(FIELD_MANAGER).force();
-    // The report first: once the record is there, the run counts as recorded.
-    let applied = maps.patch(&name, &apply, &Patch::Apply(&report)).await;
-    let applied = or_refused(applied, &format!("ConfigMap {name}")).map_err(writing("the run's report"))?;
-    if let Acted::Refused(_) = applied {
-        return Ok(applied);
+        return Ok(Acted::Refused(collision(&name)));
     }
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let made = if_absent(maps.create(&parameters, &map).await);
     or_refused(made, &format!("ConfigMap {}", run.name)).map_err(writing("the run's record"))
 }
 
-fn owner(view: &View, run: &CurrentRun) -> RecordOwner {
+/// Writes what is said of a record beside it, where it does not stand there yet.
+async fn write_report(view: &View, judged: &Judged, context: &Context) -> Result<Acted, Error> {
+    let Ok(opinion) = &judged.opinion else { return Ok(Acted::Done) };
+    let names = owner(view, &judged.subject.run, &judged.subject.key, None);
+    let report = retention::owned(view, record_map::report_map(&opinion.record, &opinion.judgement, &names));
+    let maps = Api::<ConfigMap>::namespaced(context.client.clone(), &view.namespace);
+    let name = record_map::report_name(&names.run);
+    let there = maps.get_opt(&name).await.map_err(reading("the run's report"))?;
+    if let Some(there) = there {
+        if record_map::belongs(&there.metadata, &view.uid, &names.run_key).is_err() {
+            return Ok(Acted::Refused(collision(&name)));
+        }
+        if record_map::says_the_same(&there, &report) {
+            return Ok(Acted::Done);
+        }
+    }
+    let apply = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = maps.patch(&name, &apply, &Patch::Apply(&report)).await;
+    or_refused(applied, &format!("ConfigMap {name}")).map_err(writing("the run's report"))
+}
+
+fn collision(name: &str) -> Problem {
+    let message = format!("A ConfigMap named {name} is there and not this run's.");
+    Problem { reason: RunReason::NameCollision, message }
+}
+
+fn owner(view: &View, run: &str, run_key: &str, request_hash: Option<String>) -> RecordOwner {
     RecordOwner {
-        run: run.name.clone(),
+        run: run.to_owned(),
         namespace: view.namespace.clone(),
         owner: view.owner.clone(),
-        labels: retention::labels(view, &run.name),
-        run_key: run.key.clone(),
-        request_hash: run.request_hash.clone(),
+        labels: retention::labels(view, run),
+        run_key: run_key.to_owned(),
+        request_hash,
     }
 }
 

@@ -9,6 +9,7 @@ use plimsoll_api::baseline::CurrentRun;
 
 use super::assemble::{self, facts_only};
 use super::decide::{BLOCKED, SOON, Step, policy_problem, request};
+use super::judge;
 use super::view::{JobSeen, LogSeen, Observed, RecordSeen, View};
 use crate::job::build::request_hash;
 use crate::job::state::{Ended, OurJob, Problem, Progress};
@@ -24,7 +25,10 @@ const GOING: SignedDuration = SignedDuration::from_secs(60);
 /// The next step of a run under way.
 pub(crate) fn advance(view: &View, run: &CurrentRun, observed: &Observed, now: Timestamp) -> Step {
     match &observed.record {
-        RecordSeen::Ours(stored) => return Step::Finish(stored.clone()),
+        RecordSeen::Ours(stored) => {
+            let judged = observed.judging.as_ref().map(|material| Box::new(judge::judge(view, material)));
+            return Step::Finish(stored.clone(), judged);
+        }
         RecordSeen::Foreign(why) => return Step::Fail(collision("ConfigMap", &run.name, why)),
         RecordSeen::Unreadable => {
             return Step::Fail(Problem {

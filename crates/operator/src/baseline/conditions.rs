@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use plimsoll_api::PerformanceBaselineStatus;
 use plimsoll_api::baseline::SourceStatus;
-use plimsoll_api::condition::{self, Said, types};
+use plimsoll_api::condition::{self, Said, Truth, types};
 
 use super::bounds::{MAX_MESSAGE, cut, with_remedy};
 use super::view::View;
@@ -52,11 +52,11 @@ pub(crate) fn set_all(
 }
 
 fn is_true(type_: &'static str, reason: &str, message: String) -> Said {
-    Said { type_, status: true, reason: reason.to_owned(), message }
+    Said { type_, status: Truth::True, reason: reason.to_owned(), message }
 }
 
 fn is_false(type_: &'static str, reason: &str, message: String) -> Said {
-    Said { type_, status: false, reason: reason.to_owned(), message }
+    Said { type_, status: Truth::False, reason: reason.to_owned(), message }
 }
 
 fn ready(view: &View, status: &PerformanceBaselineStatus, situation: &Situation<'_>) -> Said {

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_analysis::request::KeyRef;
-use plimsoll_api::baseline::CurrentRun;
+use plimsoll_api::baseline::{CurrentRun, RuleStatus};
 use serde_json::json;
 
 use super::advance::advance;
+use super::alerts;
+use super::judge::{self, Judged};
 use super::retention;
 use super::slots;
 use super::validate::{RunNames, ValidBaseline};
@@ -28,6 +30,8 @@ const HELD_OPEN: Duration = Duration::from_secs(20);
 pub(crate) const SOON: Duration = Duration::from_secs(3);
 /// How soon to look again whether a missing policy was installed, or whether what was refused is allowed now.
 pub(crate) const BLOCKED: Duration = Duration::from_secs(30);
+/// How soon to look again for a ConfigMap to compare with that is not there: nothing tells when it comes.
+const AWAITED: Duration = Duration::from_secs(60);
 /// How soon to look again at a resource at rest.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -68,10 +72,12 @@ pub enum Step {
         /// When to look again.
         wake: Duration,
     },
-    /// Write the record and the report.
+    /// Write the record.
     Record(Box<BaselineRecord>),
-    /// The record is written: finish the run in status.
-    Finish(Box<StoredRecord>),
+    /// The record is written: write what is said of it, and finish the run in status.
+    Finish(Box<StoredRecord>, Option<Box<Judged>>),
+    /// What the last record is judged by has changed: write what is said of it now.
+    Judge(Box<Judged>),
     /// The run ends without a record.
     Fail(Problem),
     /// The record is lost: measure once more.
@@ -84,6 +90,10 @@ pub enum Step {
     ChangePolicy,
     /// Let the ConfigMaps of these runs follow `deletionPolicy`, and note in status that they do.
     ApplyPolicy(Vec<String>),
+    /// Write the alerts, or take them away.
+    WriteRules,
+    /// They are written; `None` where they are gone.
+    RulesWritten(Option<Box<RuleStatus>>),
     /// Delete the records of old runs, and drop them from status.
     Prune(Vec<String>),
 }
@@ -148,8 +158,10 @@ pub fn run_of(view: &View, valid: &ValidBaseline, trigger: &str) -> (String, Str
 
 /// What a step comes to where the API server refuses its write.
 #[must_use]
-pub fn refused(problem: Problem) -> Step {
+pub fn refused(step: &Step, problem: Problem) -> Step {
     match problem.reason {
+        // No run is under way that could wait or fail.
+        _ if matches!(step, Step::Judge(_)) => Step::Idle { wake: BLOCKED, blocked: Some(problem) },
         RunReason::NameCollision | RunReason::ResultInvalid => Step::Fail(problem),
         _ => Step::Wait { job_uid: None, problem: Some(problem), wake: BLOCKED },
     }
@@ -161,7 +173,7 @@ pub fn decide(view: &View, observed: &Observed, now: Timestamp) -> Step {
     if view.deleting {
         return Step::Idle { wake: IDLE, blocked: None };
     }
-    if let Some(step) = retention::next(view) {
+    if let Some(step) = retention::next(view).or_else(|| alerts::next(view)) {
         return step;
     }
     if let Some(run) = view.run() {
@@ -172,8 +184,20 @@ pub fn decide(view: &View, observed: &Observed, now: Timestamp) -> Step {
         return Step::Prune(surplus);
     }
     match (due(view, now), &view.valid) {
-        (Some(trigger), Ok(valid)) => begin(view, valid, &trigger, observed, now),
-        _ => Step::Idle { wake: rest(view, now), blocked: None },
+        (Some(trigger), Ok(valid)) => match begin(view, valid, &trigger, observed, now) {
+            // The run that starts is judged when it ends; where none can, the last one still is.
+            Step::Idle { wake, blocked } => judge(view, observed, wake, blocked),
+            begins => begins,
+        },
+        _ => judge(view, observed, rest(view, now), None),
+    }
+}
+
+/// Judges the last record where that is to be done, and rests otherwise.
+fn judge(view: &View, observed: &Observed, wake: Duration, blocked: Option<Problem>) -> Step {
+    match &observed.judging {
+        Some(material) => Step::Judge(Box::new(judge::judge(view, material))),
+        None => Step::Idle { wake, blocked },
     }
 }
 
@@ -259,28 +283,34 @@ fn clean_up(view: &View, observed: &Observed, now: Timestamp) -> Step {
     Step::EndRun
 }
 
-/// Runs whose records pass the limit; the newest complete one is kept besides.
+/// Runs whose records pass the limit; kept besides are the newest complete one, and the one that the last run is compared
+/// with, so that an edit of an objective does not end the comparison.
 fn surplus(view: &View) -> Vec<String> {
     let limit = usize::try_from(view.spec.history_limit).unwrap_or(1).max(1);
     let newest_complete = view.status.history.iter().position(|run| run.complete);
     let surplus = view.status.history.iter().enumerate().skip(limit);
-    surplus.filter(|(index, _)| Some(*index) != newest_complete).map(|(_, run)| run.name.clone()).collect()
+    let compared = view.status.comparison.as_ref().map(|comparison| &comparison.against);
+    surplus
+        .filter(|(index, run)| Some(*index) != newest_complete && Some(&run.name) != compared)
+        .map(|(_, run)| run.name.clone())
+        .collect()
 }
 
 /// How long a resource at rest may be left alone.
 fn rest(view: &View, now: Timestamp) -> Duration {
     let Ok(valid) = &view.valid else { return IDLE };
+    let idle = if judge::awaits_a_record(view) { AWAITED } else { IDLE };
     if valid.suspend {
-        return IDLE;
+        return idle;
     }
     let slot = valid.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
     let retry = view.status.retry.as_ref().and_then(|retry| retry.next_at.as_ref()).map(|next| next.0);
     let next = slot.into_iter().chain(retry).min();
-    next.map_or(IDLE, |next| {
+    next.map_or(idle, |next| {
         // A slot is reached, never just missed: timers may fire a little early.
         Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
     })
-    .min(IDLE)
+    .min(idle)
 }
 
 impl Step {

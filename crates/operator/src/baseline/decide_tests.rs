@@ -18,13 +18,16 @@ fn shown(step: &Step) -> String {
         Step::Fail(problem) => format!("Fail {}", problem.reason.as_str()),
         Step::NextAttempt(problem) => format!("NextAttempt {}", problem.reason.as_str()),
         Step::CleanUp(steps) => format!("CleanUp {}", steps.len()),
+        Step::WriteRules => "WriteRules".to_owned(),
+        Step::RulesWritten(_) => "RulesWritten".to_owned(),
         Step::ChangePolicy => "ChangePolicy".to_owned(),
         Step::ApplyPolicy(runs) => format!("ApplyPolicy {}", runs.len()),
         Step::Prune(runs) => format!("Prune {}", runs.len()),
         Step::CreateJob { .. } => "CreateJob".to_owned(),
         Step::DeleteJob { .. } => "DeleteJob".to_owned(),
         Step::Record(_) => "Record".to_owned(),
-        Step::Finish(_) => "Finish".to_owned(),
+        Step::Judge(judged) => format!("Judge {}", judged.subject.run),
+        Step::Finish(..) => "Finish".to_owned(),
         Step::Abandon => "Abandon".to_owned(),
         Step::EndRun => "EndRun".to_owned(),
     };
@@ -365,7 +368,7 @@ fn what_the_api_server_refuses_waits_and_what_is_not_ours_fails() {
         (RunReason::NameCollision, "Fail NameCollision"),
         (RunReason::ResultInvalid, "Fail ResultInvalid"),
     ] {
-        assert_eq!(shown(&refused(Problem { reason, message: String::new() })), expected);
+        assert_eq!(shown(&refused(&Step::EndRun, Problem { reason, message: String::new() })), expected);
     }
 }
 

@@ -2,17 +2,22 @@
 
 pub mod act;
 pub mod advance;
+pub mod alerts;
 pub mod assemble;
 pub mod bounds;
 pub mod conditions;
 pub mod decide;
 pub mod events;
+pub mod figures;
+pub mod judge;
+pub(crate) mod judging;
 pub mod observe;
 pub mod retention;
 pub mod slots;
 pub mod spec_hash;
 pub mod status;
 pub mod validate;
+pub(crate) mod verdicts;
 pub mod view;
 
 use std::time::Duration;
@@ -49,6 +54,7 @@ pub struct Rest {
 /// [`Error`] where the API server fails; the caller repeats.
 pub async fn reconcile(cached: &PerformanceBaseline, context: &Context) -> Result<Rest, Error> {
     let view = View::new(cached, context.now());
+    context.metrics.gauges.set(view.key(), figures::figures(&view, &view.status));
     if let Some(wake) = at_rest(&view, context) {
         return Ok(Rest { wake, changed: false });
     }
@@ -67,11 +73,12 @@ pub async fn reconcile(cached: &PerformanceBaseline, context: &Context) -> Resul
         tracing::debug!(?step, namespace = view.namespace, name = view.name, "step");
         let step = match act::act(&view, &step, context).await? {
             Acted::Done => step,
-            Acted::Refused(problem) => decide::refused(problem),
+            Acted::Ruled(rules) => Step::RulesWritten(rules),
+            Acted::Refused(problem) => decide::refused(&step, problem),
         };
         let status = status::next_status(&view, &step, now);
         let wrote_status = !view.deleting && status != view.status;
-        changed |= wrote_status || matches!(step, Step::CreateJob { .. } | Step::Record(_));
+        changed |= wrote_status || matches!(step, Step::CreateJob { .. } | Step::Record(_) | Step::Judge(_));
         live = if wrote_status { Some(write_status(&view, &status, context).await?) } else { Some(baseline) };
         if let Some(wake) = step.wake() {
             return Ok(Rest { wake, changed });
@@ -83,7 +90,7 @@ pub async fn reconcile(cached: &PerformanceBaseline, context: &Context) -> Resul
 /// How long a cached object that needs nothing may be left alone.
 fn at_rest(view: &View, context: &Context) -> Option<Duration> {
     let now = context.now();
-    if view.run().is_some() || due(view, now).is_some() {
+    if view.run().is_some() || due(view, now).is_some() || judge::need(view) != judge::Need::No {
         return None;
     }
     let step = decide::decide(view, &view::Observed::default(), now);
@@ -101,6 +108,7 @@ async fn write_status(
         apply_status(&context.client, &view.namespace, &view.name, &view.uid, version, status)
             .await
             .map_err(writing("the baseline's status"))?;
+    context.metrics.gauges.set(view.key(), figures::figures(view, status));
     let happened = events::happened(&view.status, status);
     context.events.publish(&happened, &events::regarding(view)).await;
     if let (Some(last), true) = (&status.last_run, status.last_run != view.status.last_run) {

@@ -16,7 +16,9 @@ use plimsoll_analysis::record::Counters;
 use plimsoll_api::baseline::CurrentRun;
 use plimsoll_api::{KIND_LABEL, OWNER_LABEL};
 
-use super::decide::{due, run_of, trigger_text};
+use super::decide::{due, policy_problem, run_of, trigger_text};
+use super::judge::Subject;
+use super::judging;
 use super::view::{
     FactsRead, Guard, JobSeen, KIND, Leftover, LogSeen, Observed, RecordSeen, StoredRecord, View,
 };
@@ -42,6 +44,9 @@ pub async fn observe(view: &View, context: &Context, now: Timestamp) -> Result<O
             observed.guard = Some(guard(view, context).await?);
             observed.answered_before = answered_before(view, &trigger, context).await?;
         }
+        if !starts(view, &observed) {
+            observed.judging = judging::of_last_run(view, context).await?;
+        }
         return Ok(observed);
     };
     if run.finished {
@@ -49,6 +54,11 @@ pub async fn observe(view: &View, context: &Context, now: Timestamp) -> Result<O
         return Ok(observed);
     }
     observed.record = record(view, run, context).await?;
+    if let RecordSeen::Ours(stored) = &observed.record {
+        let (run, key) = (run.name.clone(), run.key.clone());
+        let subject = Subject { run, key, sha256: stored.sha256.clone() };
+        observed.judging = Some(judging::of_new_record(view, subject, stored, context).await?);
+    }
     if !matches!(observed.record, RecordSeen::Absent) {
         return Ok(observed);
     }
@@ -71,6 +81,12 @@ pub async fn observe(view: &View, context: &Context, now: Timestamp) -> Result<O
         _ => {}
     }
     Ok(observed)
+}
+
+/// Whether a run begins, as far as what was read tells.
+fn starts(view: &View, observed: &Observed) -> bool {
+    let (Some(guard), Ok(valid)) = (&observed.guard, &view.valid) else { return false };
+    policy_problem(valid, Some(guard)).is_none()
 }
 
 /// How often the value of the annotation was answered before, as far as a Job or ConfigMap is left of it. Without

@@ -45,10 +45,22 @@ pub fn spec_hash(spec: &PerformanceBaselineSpec, window_seconds: u64) -> String 
     );
     insert("database", spec.database.as_ref().map(database));
     insert("cache", spec.cache.as_ref().map(cache));
-    insert("metrics", (!spec.metrics.is_empty()).then(|| metrics(&spec.metrics)));
+    insert("metrics", metrics(spec));
     // Maps of serde_json keep insertion order here; a BTreeMap makes the text the same whatever the order.
     let canonical = canonical(&Value::Object(measured));
     format!("v1:{}", &sha256_hex(canonical.as_bytes())[..16])
+}
+
+/// The user's own queries. An objective's is one of them, by the objective's name; what is judged by it is not measured,
+/// and neither is which direction is better.
+fn metrics(spec: &PerformanceBaselineSpec) -> Option<Value> {
+    let own = spec.metrics.iter().map(|metric| json!(CustomMetricSpec { better: None, ..metric.clone() }));
+    let of_objectives = spec.objectives.iter().filter_map(|objective| {
+        let (query, unit) = (objective.query.as_ref()?, objective.unit?);
+        Some(json!({"name": objective.name, "query": query, "unit": unit}))
+    });
+    let all: Vec<Value> = own.chain(of_objectives).collect();
+    (!all.is_empty()).then(|| json!(all))
 }
 
 /// Where it is, as far as the spec says so: the rest is in a Secret, whose name is a credential's.
@@ -88,12 +100,6 @@ fn cache(spec: &CacheSpec) -> Value {
     let mut defaults = json!(default_of::<CacheSpec>());
     defaults["keyspace"] = json!({});
     without_defaults(section, defaults)
-}
-
-/// Which direction is better is judged, not measured.
-fn metrics(metrics: &[CustomMetricSpec]) -> Value {
-    let measured = |metric: &CustomMetricSpec| CustomMetricSpec { better: None, ..metric.clone() };
-    json!(metrics.iter().map(measured).collect::<Vec<_>>())
 }
 
 /// A duration as one number, whatever units it is written in.

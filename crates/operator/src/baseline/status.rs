@@ -3,7 +3,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use plimsoll_analysis::record::{Source, SourceReason, SourceState};
+use plimsoll_analysis::judgement::Judgement;
+use plimsoll_analysis::record::{BaselineRecord, Source, SourceReason, SourceState};
 use plimsoll_api::PerformanceBaselineStatus;
 use plimsoll_api::baseline::{
     AppliedPolicy, BaselineSummary, CurrentRun, FinishedRun, KeptRun, RetryStatus, SourceStatus,
@@ -15,6 +16,7 @@ use super::conditions::{self, Situation};
 use super::decide::Step;
 use super::retention;
 use super::slots;
+use super::verdicts;
 use super::view::{StoredRecord, View};
 use crate::job::state::Problem;
 use crate::reason::source_remedy;
@@ -35,6 +37,7 @@ pub fn next_status(view: &View, step: &Step, now: Timestamp) -> PerformanceBasel
     slots::settle(view, &mut status, now);
     status.observed_generation = Some(view.generation);
     let mut situation = Situation::default();
+    let mut said = None;
     match step {
         Step::Idle { blocked, .. } => situation.blocked = blocked.as_ref(),
         Step::Begin(run) => begin(&mut status, view, run, now),
@@ -53,19 +56,43 @@ pub fn next_status(view: &View, step: &Step, now: Timestamp) -> PerformanceBasel
                 run.job_uid = None;
             }
         }
-        Step::Finish(stored) => finish(&mut status, stored, now),
+        Step::Finish(stored, judged) => {
+            finish(&mut status, stored, now);
+            said = judged.as_ref().map(|judged| verdicts::write(&mut status, view, judged));
+            bounds::fit_result(&mut status);
+        }
+        Step::Judge(judged) => {
+            said = Some(verdicts::write(&mut status, view, judged));
+            bounds::fit_result(&mut status);
+        }
         Step::Fail(problem) => fail(&mut status, problem, now),
-        Step::ChangePolicy => status.deletion_policy = Some(AppliedPolicy::Changing),
-        Step::ApplyPolicy(_) => status.deletion_policy = Some(retention::applied(view)),
+        // Nothing of the run's changes: what its conditions say stays as it is.
+        Step::ChangePolicy => return with_policy(view, AppliedPolicy::Changing),
+        Step::ApplyPolicy(_) => return with_policy(view, retention::applied(view)),
+        Step::RulesWritten(rules) => {
+            return PerformanceBaselineStatus {
+                prometheus_rule: rules.as_deref().cloned(),
+                ..view.status.clone()
+            };
+        }
         Step::Prune(runs) => status.history.retain(|kept| !runs.contains(&kept.name)),
         // Nothing is known yet: the next look tells.
-        Step::CreateJob { .. } | Step::DeleteJob { .. } | Step::Record(_) | Step::CleanUp(_) => {
+        Step::CreateJob { .. }
+        | Step::DeleteJob { .. }
+        | Step::Record(_)
+        | Step::CleanUp(_)
+        | Step::WriteRules => {
             return view.status.clone();
         }
     }
     conditions::set_all(view, &mut status, &situation, now);
+    verdicts::set(&mut status, said, view, now);
     bounds::fit_conditions(&mut status);
     status
+}
+
+fn with_policy(view: &View, policy: AppliedPolicy) -> PerformanceBaselineStatus {
+    PerformanceBaselineStatus { deletion_policy: Some(policy), ..view.status.clone() }
 }
 
 fn begin(status: &mut PerformanceBaselineStatus, view: &View, run: &CurrentRun, now: Timestamp) {
@@ -135,7 +162,9 @@ fn finish(status: &mut PerformanceBaselineStatus, stored: &StoredRecord, now: Ti
         },
     );
     status.sources = sources(&record.sources);
-    status.summary = Some(summary(record));
+    // The judgement of an earlier run beside the figures of this one would mislead.
+    verdicts::forget(status);
+    status.summary = Some(summary(record, None));
     end(status, &run, finished, retry);
 }
 
@@ -158,7 +187,9 @@ fn fail(status: &mut PerformanceBaselineStatus, problem: &Problem, now: Timestam
     // Figures of an older run beside the time of this one would mislead.
     status.sources = Vec::new();
     status.summary = None;
+    verdicts::forget(status);
     end(status, &run, finished, retry);
+    bounds::fit_result(status);
 }
 
 fn end(
@@ -173,7 +204,6 @@ fn end(
     status.retry = retry;
     status.last_run_time = Some(finished.finished_at.clone());
     status.last_run = Some(finished);
-    bounds::fit_result(status);
 }
 
 /// Another try, where waiting can mend what failed. Its delay is by our clock: the Job's may be wrong.
@@ -212,10 +242,13 @@ fn sources(sources: &[Source]) -> Vec<SourceStatus> {
     told
 }
 
-fn summary(record: &plimsoll_analysis::record::BaselineRecord) -> BaselineSummary {
+/// The columns of `kubectl get`.
+pub(super) fn summary(record: &BaselineRecord, judgement: Option<&Judgement>) -> BaselineSummary {
     let word = |text: Option<String>| text.map(|text| cut(&text, MAX_WORD));
-    let summary = plimsoll_report::summary(record, None);
+    let summary = plimsoll_report::summary(record, judgement);
     BaselineSummary {
+        objectives: word(summary.objectives),
+        change: word(summary.change),
         page_p95: word(summary.page_p95),
         api_p95: word(summary.api_p95),
         db_p95: word(summary.db_p95),
@@ -223,7 +256,6 @@ fn summary(record: &plimsoll_analysis::record::BaselineRecord) -> BaselineSummar
         requests: word(summary.requests),
         errors: word(summary.errors),
         coverage: word(summary.coverage),
-        ..BaselineSummary::default()
     }
 }
 

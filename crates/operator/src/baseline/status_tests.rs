@@ -19,7 +19,7 @@ fn running() -> World {
 }
 
 fn stored(record: plimsoll_analysis::record::BaselineRecord) -> Step {
-    Step::Finish(Box::new(StoredRecord { record, sha256: "0".repeat(64) }))
+    Step::Finish(Box::new(StoredRecord { record, sha256: "0".repeat(64) }), None)
 }
 
 fn after(world: &World, step: &Step) -> PerformanceBaselineStatus {

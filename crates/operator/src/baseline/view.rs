@@ -8,6 +8,7 @@ use plimsoll_analysis::record::{BaselineRecord, Counters, KubernetesFacts, Sourc
 use plimsoll_api::baseline::CurrentRun;
 use plimsoll_api::{PerformanceBaseline, PerformanceBaselineSpec, PerformanceBaselineStatus, RUN_ANNOTATION};
 
+use super::judge::Material;
 use super::validate::{FieldError, ValidBaseline, validate};
 use crate::job::state::{OurJob, Progress};
 
@@ -60,10 +61,16 @@ impl View {
                 .map(|value| value[..value.floor_char_boundary(MAX_REQUEST_BYTES)].to_owned())
                 .filter(|value| !value.is_empty()),
             spec: baseline.spec.clone(),
-            valid: validate(&baseline.spec, now),
+            valid: validate(meta.name.as_deref().unwrap_or_default(), &baseline.spec, now),
             status: baseline.status.clone().unwrap_or_default(),
             owner: baseline.controller_owner_ref(&()).unwrap_or_default(),
         }
+    }
+
+    /// Namespace and name.
+    #[must_use]
+    pub fn key(&self) -> (String, String) {
+        (self.namespace.clone(), self.name.clone())
     }
 
     /// The run under way.
@@ -92,6 +99,8 @@ pub struct Observed {
     pub facts: Option<FactsRead>,
     /// Counters of the newest complete run of the same measured spec, read when the record has counters of its own.
     pub previous: Option<Box<Counters>>,
+    /// What a judgement is made from, read when the last record is to be judged.
+    pub judging: Option<Material>,
     /// Jobs of this resource, read when there is something to clean up.
     pub leftovers: Vec<Leftover>,
     /// A delimiter, should a Job be made.

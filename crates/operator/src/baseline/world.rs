@@ -12,6 +12,7 @@ use plimsoll_api::PerformanceBaseline;
 use plimsoll_testkit::fixtures::{self, BaselineFixture as _, PROMETHEUS, baseline, fail_source};
 
 use super::decide::{CleanUp, Step, decide, due, refused, run_of, trigger_text};
+use super::judge::{self, Material, Need, RECORD_MISSING, Subject, Target, Unavailable};
 use super::status::next_status;
 use super::view::{FactsRead, Guard, JobSeen, Leftover, LogSeen, Observed, RecordSeen, StoredRecord, View};
 use crate::job::build::request_hash;
@@ -126,6 +127,8 @@ impl World {
                 observed.guard = Some(guard);
                 observed.answered_before = self.answered_before(view, &trigger);
             }
+            let subject = judge::subject(&view.status).filter(|_| judge::need(view) == Need::Yes);
+            observed.judging = subject.map(|subject| self.material(view, subject));
             return observed;
         };
         if run.finished {
@@ -145,6 +148,10 @@ impl World {
             }
             None => RecordSeen::Absent,
         };
+        if let RecordSeen::Ours(stored) = &observed.record {
+            let (run, key) = (run.name.clone(), run.key.clone());
+            observed.judging = Some(self.material(view, Subject { run, key, sha256: stored.sha256.clone() }));
+        }
         if !matches!(observed.record, RecordSeen::Absent) {
             return observed;
         }
@@ -165,6 +172,29 @@ impl World {
         observed
     }
 
+    /// What a judgement is made from, with the run before it where the spec compares with that.
+    fn material(&self, view: &View, subject: Subject) -> Material {
+        let stored = |run: &str| {
+            let record = self.maps.get(run).cloned();
+            let gone = || Unavailable { reason: RECORD_MISSING, message: format!("{run} is gone.") };
+            record.map(|record| StoredRecord { record, sha256: "a".repeat(64) }).ok_or_else(gone)
+        };
+        let asked = view.valid.as_ref().is_ok_and(|valid| valid.comparison.is_some());
+        let target =
+            if asked { judge::previous_run(&view.status.history, &subject) } else { Target::NotAsked };
+        Material {
+            hash: judge::hash(view, &target),
+            record: stored(&subject.run),
+            older: Vec::new(),
+            before: match target {
+                Target::Run { run, .. } => Some(stored(&run)),
+                Target::Missing(why) => Some(Err(why)),
+                Target::NotAsked | Target::Exported(_) => None,
+            },
+            subject,
+        }
+    }
+
     fn answered_before(&self, view: &View, trigger: &Trigger) -> u32 {
         let (Trigger::Request(_), Ok(valid)) = (trigger, &view.valid) else { return 0 };
         let is_left = |before: &u32| {
@@ -178,9 +208,9 @@ impl World {
     fn act(&mut self, step: Step) -> Step {
         let view = self.view();
         let name = view.run().map(|run| run.name.clone()).unwrap_or_default();
-        let writes = matches!(step, Step::CreateJob { .. } | Step::Record(_));
+        let writes = matches!(step, Step::CreateJob { .. } | Step::Record(_) | Step::Judge(_));
         if let (true, Some(reason)) = (writes, self.refusal) {
-            return refused(Problem { reason, message: "refused".to_owned() });
+            return refused(&step, Problem { reason, message: "refused".to_owned() });
         }
         match &step {
             Step::CreateJob { request, .. } => {

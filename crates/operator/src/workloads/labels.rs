@@ -1,4 +1,4 @@
-//! Names of labels, by Kubernetes' rule.
+//! Names and values of labels, by Kubernetes' rule.
 
 /// Most characters of a name without its prefix.
 const MAX_NAME: usize = 63;
@@ -17,6 +17,13 @@ pub fn is_label_name(text: &str) -> bool {
         && begins_and_ends(name, |byte| byte.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     is_name && prefix.is_none_or(|prefix| prefix.len() <= MAX_PREFIX && prefix.split('.').all(is_dns_label))
+}
+
+/// Whether a text is the value of a label: empty, or at most 63 letters, digits, `-`, `_` and `.`, of which the first and
+/// the last are letters or digits.
+#[must_use]
+pub fn is_label_value(text: &str) -> bool {
+    text.is_empty() || (!text.contains('/') && is_label_name(text))
 }
 
 fn is_dns_label(text: &str) -> bool {

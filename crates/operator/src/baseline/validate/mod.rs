@@ -3,6 +3,7 @@
 //! CEL decides what the API server can decide cheaply; the rest is decided here, in `plimsoll validate` and in the
 //! operator alike.
 
+mod judging;
 mod sections;
 mod sources;
 
@@ -11,12 +12,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_analysis::duration;
+use plimsoll_analysis::judgement::Objective;
 use plimsoll_analysis::job::{MAX_REQUEST_BYTES, escape_for_environment};
 use plimsoll_analysis::request::{
     self, ApiRequest, BaselineRequest, CacheRequest, DatabaseRequest, KeyKind, KeyRef, MetricRequest,
     PostgresRequest, PrometheusRequest, RedisRequest, WebRequest,
 };
 use plimsoll_api::PerformanceBaselineSpec;
+
+pub use judging::{CompareWith, ValidComparison};
 
 use super::spec_hash::spec_hash;
 use crate::schedule::Schedule;
@@ -71,10 +75,14 @@ pub struct ValidBaseline {
     pub database: Option<DatabaseRequest>,
     /// Cache figures.
     pub cache: Option<CacheRequest>,
-    /// The user's own queries.
+    /// The user's own queries, those of objectives behind them.
     pub metrics: Vec<MetricRequest>,
     /// Workloads whose Kubernetes facts are read.
     pub workloads: Option<LabelSelector>,
+    /// Bounds that figures must keep.
+    pub objectives: Vec<Objective>,
+    /// What a finished run is compared with, and how.
+    pub comparison: Option<ValidComparison>,
     /// `v1:` and 16 hexadecimal digits over what is measured.
     pub spec_hash: String,
 }
@@ -150,11 +158,15 @@ impl ValidBaseline {
     }
 }
 
-/// Checks a spec. `now` serves only to see whether a schedule has a slot ahead.
+/// Checks the spec of the baseline `name`. `now` serves only to see whether a schedule has a slot ahead.
 ///
 /// # Errors
 /// Every field that is wrong, in the order of the schema.
-pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidBaseline, Vec<FieldError>> {
+pub fn validate(
+    name: &str,
+    spec: &PerformanceBaselineSpec,
+    now: Timestamp,
+) -> Result<ValidBaseline, Vec<FieldError>> {
     let mut errors = Errors::default();
     let window_seconds = seconds("spec.window", &spec.window, WINDOW, "1m and 92d", &mut errors);
     let sample_seconds = sample(spec, &mut errors);
@@ -169,12 +181,16 @@ pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidB
     let api = spec.api.as_ref().map(|api| sections::api(api, &mut errors));
     let database = spec.database.as_ref().map(|database| sections::database(database, &mut errors));
     let cache = spec.cache.as_ref().map(|cache| sections::cache(cache, &mut errors));
-    let metrics: Vec<MetricRequest> = spec
+    let mut metrics: Vec<MetricRequest> = spec
         .metrics
         .iter()
         .enumerate()
         .map(|(index, metric)| sections::custom(index, metric, &mut errors))
         .collect();
+    let (objectives, queries) = judging::objectives(spec, &mut errors);
+    metrics.extend(queries);
+    let comparison = judging::comparison(name, spec, &mut errors);
+    judging::rule_labels(spec, &mut errors);
     sources::together(spec, &mut errors);
     if !errors.0.is_empty() {
         return Err(errors.0);
@@ -197,6 +213,8 @@ pub fn validate(spec: &PerformanceBaselineSpec, now: Timestamp) -> Result<ValidB
         database,
         cache,
         metrics,
+        objectives,
+        comparison,
         workloads: spec.sources.workloads.as_ref().map(|source| source.selector.clone()),
     };
     let bytes = valid.request_bytes();

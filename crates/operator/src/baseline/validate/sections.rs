@@ -108,12 +108,16 @@ fn milliseconds(path: &str, length: Result<Duration, String>, errors: &mut Error
 
 pub(super) fn custom(index: usize, spec: &CustomMetricSpec, errors: &mut Errors) -> MetricRequest {
     errors.check(format!("spec.metrics[{index}].query"), check_query(&spec.query));
-    let unit = match spec.unit {
+    MetricRequest { name: spec.name.clone(), query: spec.query.clone(), unit: unit_of(spec.unit) }
+}
+
+/// The unit, as requests name it.
+pub(super) fn unit_of(unit: MetricUnit) -> Unit {
+    match unit {
         MetricUnit::Seconds => Unit::Seconds,
         MetricUnit::Ratio => Unit::Ratio,
         MetricUnit::Bytes => Unit::Bytes,
         MetricUnit::Count => Unit::Count,
         MetricUnit::PerSecond => Unit::PerSecond,
-    };
-    MetricRequest { name: spec.name.clone(), query: spec.query.clone(), unit }
+    }
 }

@@ -15,7 +15,7 @@ use plimsoll_api::common::{
 use super::Errors;
 use crate::workloads::labels::is_label_name;
 
-const NO_LABEL_NAME: &str = "it is no name of a label: an optional DNS prefix of at most 253 characters and a slash, then at most 63 letters, digits, \"-\", \"_\" and \".\"";
+pub(super) const NO_LABEL_NAME: &str = "it is no name of a label: an optional DNS prefix of at most 253 characters and a slash, then at most 63 letters, digits, \"-\", \"_\" and \".\"";
 
 pub(super) fn prometheus(source: &PrometheusSource, errors: &mut Errors) -> PrometheusRequest {
     if source.url.trim_end_matches('/').ends_with("/api/v1") {

@@ -5,6 +5,9 @@ fn spec(json: Value) -> PerformanceBaselineSpec {
     serde_json::from_value(json).unwrap()
 }
 
+/// Name of every baseline here.
+const OWN: &str = "dairy";
+
 fn now() -> Timestamp {
     "2026-11-24T00:00:00Z".parse().unwrap()
 }
@@ -22,12 +25,12 @@ fn with(changes: &Value) -> PerformanceBaselineSpec {
 }
 
 fn hash(changes: &Value) -> String {
-    validate(&with(changes), now()).unwrap().spec_hash
+    validate(OWN, &with(changes), now()).unwrap().spec_hash
 }
 
 #[test]
 fn the_seeds_names_are_the_defaults() {
-    let valid = validate(&spec(base()), now()).unwrap();
+    let valid = validate(OWN, &spec(base()), now()).unwrap();
     assert_eq!(valid.window_seconds, 7 * 86_400);
     assert_eq!(valid.web.as_ref().unwrap().matchers, "job=\"odoo\"");
     assert_eq!(valid.api.as_ref().unwrap().top, 10);
@@ -37,6 +40,7 @@ fn the_seeds_names_are_the_defaults() {
 #[test]
 fn every_wrong_field_is_named_with_its_path() {
     let errors = validate(
+        OWN,
         &with(&json!({
             "window": "30s", "schedule": "0 2 * *", "web": {"matchers": "job=\"a\"} or vector(1)"},
             "api": {"errorMatchers": "status"}, "metrics": [{"name": "a", "query": "sum(", "unit": "Count"}],
@@ -56,7 +60,7 @@ fn every_wrong_field_is_named_with_its_path() {
         ]
     );
     let errors =
-        validate(&with(&json!({"schedule": "0 2 * * 1", "timeZone": "Mars/Base"})), now()).unwrap_err();
+        validate(OWN, &with(&json!({"schedule": "0 2 * * 1", "timeZone": "Mars/Base"})), now()).unwrap_err();
     assert_eq!(errors[0].path, "spec.timeZone");
 }
 
@@ -107,7 +111,7 @@ fn a_secret_is_seen_wherever_it_is_named() {
     ] {
         let mut source = source;
         source["url"] = json!("https://prom");
-        let valid = validate(&with(&json!({"sources": {"prometheus": source.clone()}})), now()).unwrap();
+        let valid = validate(OWN, &with(&json!({"sources": {"prometheus": source.clone()}})), now()).unwrap();
         assert!(valid.names_a_secret(), "{source}");
     }
 }
@@ -119,7 +123,7 @@ fn a_spec_that_asks_nothing_or_of_nobody_is_refused() {
         (json!({"sources": {"workloads": {"selector": {}}}, "web": {}}), "spec.web"),
         (json!({"sources": {"workloads": {"selector": {}}}, "api": {}}), "spec.api"),
     ] {
-        let errors = validate(&spec(object), now()).unwrap_err();
+        let errors = validate(OWN, &spec(object), now()).unwrap_err();
         assert_eq!(errors.last().unwrap().path, path);
     }
 }
@@ -131,9 +135,9 @@ fn a_spec_that_no_environment_holds_is_refused() {
         json!({"name": format!("m{index}"), "query": query, "unit": "Count"})
     };
     let few = json!({"metrics": (0..5).map(metric).collect::<Vec<_>>()});
-    assert!(validate(&with(&few), now()).is_ok());
+    assert!(validate(OWN, &with(&few), now()).is_ok());
     let many = json!({"metrics": (0..30).map(metric).collect::<Vec<_>>()});
-    let errors = validate(&with(&many), now()).unwrap_err();
+    let errors = validate(OWN, &with(&many), now()).unwrap_err();
     assert!(errors[0].message.contains("shorten"), "{}", errors[0]);
 }
 
@@ -158,11 +162,11 @@ fn of_sources(changes: &[(&str, Value)]) -> Value {
 }
 
 fn valid(changes: &[(&str, Value)]) -> ValidBaseline {
-    validate(&spec(of_sources(changes)), now()).unwrap()
+    validate(OWN, &spec(of_sources(changes)), now()).unwrap()
 }
 
 fn wrong(changes: &[(&str, Value)]) -> Vec<String> {
-    let errors = validate(&spec(of_sources(changes)), now()).unwrap_err();
+    let errors = validate(OWN, &spec(of_sources(changes)), now()).unwrap_err();
     errors.into_iter().map(|error| error.path).collect()
 }
 
@@ -263,14 +267,14 @@ fn numbers_at_their_bounds_mean_something() {
     assert_eq!((at_bounds.sample_seconds, at_bounds.cache.unwrap().sample_keys), (0, 0));
     assert_eq!(valid(&[("/activeDeadlineSeconds", json!(120))]).sample_seconds, 60);
     // Prometheus has no counters to look at twice: nothing is left of the deadline for.
-    let other = validate(&with(&json!({"activeDeadlineSeconds": 60})), now()).unwrap();
+    let other = validate(OWN, &with(&json!({"activeDeadlineSeconds": 60})), now()).unwrap();
     assert_eq!(other.sample_seconds, 0);
 }
 
 #[test]
 fn a_query_time_needs_no_database_where_a_histogram_is_named() {
     let changes = json!({"database": {"latencyHistogram": "h", "matchers": "db=\"a\""}});
-    let valid = validate(&with(&changes), now()).unwrap();
+    let valid = validate(OWN, &with(&changes), now()).unwrap();
     assert_eq!(valid.database.unwrap().latency_histogram.as_deref(), Some("h"));
 }
 
@@ -284,11 +288,11 @@ fn a_name_that_no_label_has_is_an_error_wherever_it_stands() {
         ),
     ] {
         let object = json!({"sources": {"workloads": {"selector": selector}}});
-        assert_eq!(validate(&spec(object), now()).unwrap_err()[0].path, path);
+        assert_eq!(validate(OWN, &spec(object), now()).unwrap_err()[0].path, path);
     }
     let good =
         json!({"sources": {"workloads": {"selector": {"matchLabels": {"app.kubernetes.io/name": "a"}}}}});
-    assert!(validate(&spec(good), now()).is_ok());
+    assert!(validate(OWN, &spec(good), now()).is_ok());
 }
 
 #[test]
