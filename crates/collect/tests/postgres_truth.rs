@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use plimsoll_analysis::findings::findings;
 use plimsoll_analysis::record::{BaselineRecord, BasisKind, QueryTimeMethod, SourceState};
 use support::postgres::{self, Options, PASSWORD, Postgres, value};
 use support::{run_for, source};
@@ -99,6 +100,12 @@ async fn the_seeds_database_metrics_have_the_true_values() {
     let all = analysis.execution_time_ms.unwrap();
     assert!(all >= top.iter().map(|one| one.total_ms).sum::<f64>() - 1e-6, "{all} {top:?}");
     assert_eq!(record.basis_of("database_analysis.execution_time_ms").unwrap().kind, BasisKind::Lifetime);
+
+    // The judgement knows it as slow, with its share of all the time.
+    let found = findings(&record);
+    let statement = found.iter().find(|one| one.evidence.contains("SELECT pg_sleep($1)")).unwrap();
+    assert_eq!(statement.id, "statement-time");
+    assert!((statement.effect_percent.unwrap() - total / all * 100.0).abs() < 1e-6, "{statement:?}");
 
     let time = metrics.query_time_p95_ms.unwrap();
     assert_eq!(time.method, QueryTimeMethod::StatementBounds);

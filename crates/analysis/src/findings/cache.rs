@@ -19,8 +19,8 @@ const MIN_LOOKUPS: u64 = 100;
 const WITHOUT_TTL_PERCENT: f64 = 50.0;
 /// Part of the memory of all keys from which on a prefix matters, percent.
 const MEMORY_SHARE_PERCENT: f64 = 10.0;
-/// Memory of a prefix from which on it matters, MiB.
-const MEMORY_MIB: f64 = 16.0;
+/// Memory of a prefix below which it never matters, MiB.
+const MEMORY_MIB: f64 = 1.0;
 
 const HIT_RATE: &str = "cache_metrics.hit_rate_window";
 const ESTIMATES: &str = "cache_analysis.keyspace.estimates";

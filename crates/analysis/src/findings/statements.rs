@@ -9,8 +9,10 @@ use crate::record::{BaselineRecord, SlowStatement};
 
 /// Part of the database's execution time from which on a statement is worth a look, percent.
 const TIME_SHARE_PERCENT: f64 = 10.0;
-/// Part of it from which on users feel it.
+/// Part of it from which on users feel it, where the database has work to do.
 const HIGH_SHARE_PERCENT: f64 = 25.0;
+/// Part of the time covered for which the statement must have kept one connection busy for that, percent.
+const HIGH_BUSY_PERCENT: f64 = 1.0;
 /// Part of the time covered for which a statement that is not slow by itself must have kept one connection busy, percent:
 /// a database that idles has a longest statement, too.
 const BUSY_PERCENT: f64 = 10.0;
@@ -23,7 +25,7 @@ pub(super) const STATEMENT_TIME: Rule = Rule {
     id: "statement-time",
     fires: || {
         format!(
-            "a statement takes at least {TIME_SHARE_PERCENT}% of the database's execution time, and its mean is above `slowQueryThreshold` or it kept a connection busy for {BUSY_PERCENT}% of the time; High from {HIGH_SHARE_PERCENT}%"
+            "a statement takes at least {TIME_SHARE_PERCENT}% of the database's execution time, and its mean is above `slowQueryThreshold` or it kept a connection busy for {BUSY_PERCENT}% of the time; High from {HIGH_SHARE_PERCENT}%, and {HIGH_BUSY_PERCENT}% of the time"
         )
     },
     find: statement_time,
@@ -82,7 +84,8 @@ fn judged(
     if let Some(query) = &statement.query {
         evidence.push_str(&format!("; {query}"));
     }
-    let is_high = share.is_some_and(|share| share >= HIGH_SHARE_PERCENT);
+    let is_high = share.is_some_and(|share| share >= HIGH_SHARE_PERCENT)
+        && busy.is_some_and(|busy| busy >= HIGH_BUSY_PERCENT);
     Some(Finding {
         effect_percent: share,
         evidence,

@@ -48,6 +48,60 @@ fn each_rule_fires_on_its_case_and_stays_silent_just_below() {
 }
 
 #[test]
+fn the_further_bounds_of_a_rule_decide_on_impact_and_silence() {
+    use Impact::{High, Low, Medium};
+    let found = |change: Change| {
+        let mut record = healthy();
+        change(&mut record);
+        findings(&record).first().map(|one| (one.id.clone(), one.impact))
+    };
+    let bounds: [(Change, Option<(&str, Impact)>); 21] = [
+        (|record| api(record).response_time_p95_ms = Some(500.0), None),
+        (|record| api(record).response_time_p95_ms = Some(500.1), Some(("endpoint-time", High))),
+        (|record| errors(record, 20.0, 4.99), Some(("error-ratio", Medium))),
+        (|record| errors(record, 20.0, 5.0), Some(("error-ratio", High))),
+        // 100 requests in an hour, and 97.
+        (|record| errors(record, 0.027_8, 5.0), Some(("error-ratio", High))),
+        (|record| errors(record, 0.027, 5.0), None),
+        (|record| connections(record, 89), Some(("connection-saturation", Medium))),
+        (|record| connections(record, 90), Some(("connection-saturation", High))),
+        (|record| hits(record, 70.0, 0), Some(("cache-misses", Medium))),
+        (|record| hits(record, 69.9, 0), Some(("cache-misses", High))),
+        (|record| few_lookups(record, 100), Some(("cache-misses", High))),
+        (|record| few_lookups(record, 99), None),
+        (|record| prefix(record, 100.0, 2.23), Some(("keys-without-ttl", Low))),
+        // 9.9 % of the memory of all keys.
+        (|record| prefix(record, 100.0, 2.2), None),
+        (|record| small(record, 1.0), Some(("keys-without-ttl", Low))),
+        (|record| small(record, 0.99), None),
+        (
+            |record| {
+                prefix(record, 100.0, 25.0);
+                cache(record).current_config.as_mut().unwrap().eviction_policy = "volatile-lru".to_owned();
+            },
+            Some(("keys-without-ttl", Medium)),
+        ),
+        (
+            |record| {
+                recommend(record, "High memory utilization", "93.8%");
+                cache(record).current_config.as_mut().unwrap().eviction_policy = "noeviction".to_owned();
+            },
+            Some(("cache-memory", High)),
+        ),
+        (|record| throttled(record, "odoo-7f9c8d6b54-x2x9k", 25.0), Some(("cpu-throttling", High))),
+        (
+            |record| (odoo(record).restarts, odoo(record).replicas.ready) = (Some(3), 1),
+            Some(("restarts", High)),
+        ),
+        // One that is pinned on purpose.
+        (|record| (hpa(record).min_replicas, hpa(record).max_replicas) = (2, 2), None),
+    ];
+    for (index, (change, expected)) in bounds.into_iter().enumerate() {
+        assert_eq!(found(change), expected.map(|(id, impact)| (id.to_owned(), impact)), "bound {index}");
+    }
+}
+
+#[test]
 fn the_page_of_findings_has_every_rule_as_it_is() {
     let page = include_str!("../../../../docs/findings.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
@@ -69,7 +123,7 @@ fn the_page_of_findings_has_every_rule_as_it_is() {
 #[test]
 fn findings_are_ordered_by_impact_then_effect_and_the_least_are_left_out() {
     let mut record = healthy();
-    database(&mut record).slow_queries = Some(vec![slow(30_000.0)]);
+    database(&mut record).slow_queries = Some(vec![slow(36_000.0)]);
     hits(&mut record, 85.0, 5);
     odoo(&mut record).restarts = Some(12);
     database(&mut record).unused_indexes = Some((0..60).map(index).collect());
@@ -114,6 +168,15 @@ fn a_quick_statement_that_runs_often_is_found_where_it_keeps_the_database_busy()
         "{}",
         found[0].evidence
     );
+}
+
+#[test]
+fn a_slow_statement_of_a_database_that_idles_is_not_high() {
+    let mut record = healthy();
+    for (total_ms, impact) in [(35_999.0, Impact::Medium), (36_000.0, Impact::High)] {
+        database(&mut record).slow_queries = Some(vec![slow(total_ms)]);
+        assert_eq!(findings(&record)[0].impact, impact);
+    }
 }
 
 #[test]

@@ -33,6 +33,27 @@ pub(super) fn hits(record: &mut BaselineRecord, percent: f64, evicted: u64) {
     (metrics.hit_rate_window, metrics.evicted_keys) = (Some(percent), Some(evicted));
 }
 
+pub(super) fn few_lookups(record: &mut BaselineRecord, lookups: u64) {
+    hits(record, 10.0, 0);
+    record.basis.get_mut("cache_metrics.hit_rate_window").unwrap().samples = Some(lookups);
+}
+
+pub(super) fn errors(record: &mut BaselineRecord, requests_per_second: f64, percent: f64) {
+    let metrics = record.web_metrics.as_mut().unwrap();
+    metrics.requests_per_second = Some(requests_per_second);
+    metrics.error_rate_percent = Some(percent);
+}
+
+pub(super) fn connections(record: &mut BaselineRecord, used: u64) {
+    database(record).connection_headroom = Some(ConnectionHeadroom { used, max: 100 });
+}
+
+/// A cache whose only large prefix has this much memory, without a TTL.
+pub(super) fn small(record: &mut BaselineRecord, size_mb: f64) {
+    cache(record).keyspace.as_mut().unwrap().estimates.shift_remove("farmer");
+    prefix(record, 100.0, size_mb);
+}
+
 pub(super) fn prefix(record: &mut BaselineRecord, without_ttl_percent: f64, size_mb: f64) {
     let estimates = &mut cache(record).keyspace.as_mut().unwrap().estimates;
     let one = estimates.get_mut("session").unwrap();
