@@ -78,7 +78,7 @@ enum Format {
 /// Bad input, or the output cannot be written: never exit code 1, which means a regression.
 pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8, Failure> {
     let [before, after] = read(args)?;
-    for note in notes(&before, &after) {
+    for note in notes(&before, &after).into_iter().chain(unknown_metrics(args, &before, &after)) {
         // The comparison comes all the same: a closed standard error changes nothing.
         let _ = writeln!(err, "{note}");
     }
@@ -123,6 +123,17 @@ fn notes(before: &RecordFile, after: &RecordFile) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Directions of metrics that neither record has: a slip of the hand, or a metric that could not be had.
+fn unknown_metrics(args: &CompareArgs, before: &RecordFile, after: &RecordFile) -> Vec<String> {
+    let has = |file: &RecordFile, name: &str| {
+        file.record.custom_metrics.as_ref().is_some_and(|metrics| metrics.contains_key(name))
+    };
+    let unknown = args.better.iter().filter(|(name, _)| !has(before, name) && !has(after, name));
+    unknown
+        .map(|(name, _)| format!("note: --better {name}: neither record has a metric of that name"))
+        .collect()
 }
 
 fn options(args: &CompareArgs) -> CompareOptions {

@@ -108,6 +108,8 @@ fn a_slip_of_the_hand_is_noted_and_compared_all_the_same() {
     earlier.window.to = "2020-01-01T00:00:00Z".parse().unwrap();
     let (_, _, err) = compared(&record, &earlier, &[]);
     assert!(err.contains("are they swapped?"), "{err}");
+    let (_, _, err) = compared(&record, &later(&record), &["--better", "bussy=Lower"]);
+    assert_eq!(err, "note: --better bussy: neither record has a metric of that name\n");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use plimsoll_analysis::json;
 use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::BaselineRecord;
 
@@ -53,7 +54,7 @@ pub(crate) fn write(
         Format::Table => plimsoll_report::table(record, judgement, terminal_width()),
         Format::Markdown => plimsoll_report::markdown(record, judgement),
         Format::Html => plimsoll_report::html(record, judgement),
-        Format::Json => serde_json::to_string_pretty(&merged()?).map_err(Failure::failed)? + "\n",
+        Format::Json => json::to_text(&merged()?).map_err(Failure::failed)? + "\n",
         Format::Yaml => serde_yaml::to_string(&merged()?).map_err(Failure::failed)?,
     };
     out.write_all(text.as_bytes())?;

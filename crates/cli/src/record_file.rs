@@ -157,7 +157,7 @@ fn bad(file: &str, message: std::fmt::Arguments<'_>) -> Failure {
 /// A record with what is said of it, as one JSON object: the judgement's `objectives`, `findings`, `comparison`,
 /// `not_compared` and `trend` stand beside the measurements, before the long lists (see docs/reading-results.md).
 ///
-/// Without a judgement it is the record alone, with the very text that its SHA-256 is of.
+/// Without a judgement it is the record alone.
 ///
 /// # Errors
 /// A number of the record has no JSON.

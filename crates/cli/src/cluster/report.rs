@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{ObjectRef, Place, Target, kept, overview};
+use super::{ObjectRef, Place, Target, kept, overview, status};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 
@@ -51,6 +51,12 @@ pub(crate) async fn run(
     let chosen = kept::choose(&baseline, args.run.as_deref())?;
     if let Some(note) = &chosen.note {
         writeln!(err, "{note}")?;
+    }
+    if status::is_behind(&baseline) {
+        writeln!(
+            err,
+            "note: the operator has not looked at the last edit yet: objectives may have changed since"
+        )?;
     }
     let (_, record) = kept::record(place, &chosen).await?;
     let judgement = match kept::judgement(place, &chosen).await? {

@@ -101,8 +101,12 @@ fn report_map(judgement: String) -> ConfigMap {
 
 fn baseline(last: Option<FinishedRun>, history: Vec<KeptRun>) -> PerformanceBaseline {
     let mut baseline = fixtures::baseline("dairy").web();
-    baseline.status =
-        Some(PerformanceBaselineStatus { last_run: last, history, ..PerformanceBaselineStatus::default() });
+    baseline.status = Some(PerformanceBaselineStatus {
+        observed_generation: Some(1),
+        last_run: last,
+        history,
+        ..PerformanceBaselineStatus::default()
+    });
     baseline
 }
 
@@ -169,6 +173,18 @@ async fn objectives_findings_and_comparison_stand_beside_the_measurements() {
         "it is the record that it can be read as"
     );
     assert_eq!(serde_json::from_value::<BaselineRecord>(printed).unwrap(), record);
+}
+
+#[tokio::test]
+async fn an_edit_that_the_operator_has_not_seen_is_noted() {
+    let server = FakeApiServer::new();
+    let map = server.put(to_config_map(&fixtures::record(), &owner()).unwrap());
+    let sha256 = record_map::read(&map).unwrap().1;
+    server.put(report_map(serde_json::to_string(&judgement(&sha256)).unwrap()));
+    server.put(baseline(Some(finished(RUN, Some(&sha256))), Vec::new()).generation(2));
+    let (result, _, err) = report(&server, "dairy", Format::Table, None).await;
+    assert_eq!(result, Ok(0));
+    assert!(err.starts_with("note: the operator has not looked at the last edit yet"), "{err}");
 }
 
 #[tokio::test]

@@ -45,6 +45,11 @@ pub(crate) fn is_ready(baseline: &PerformanceBaseline) -> bool {
     baseline.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, types::READY))
 }
 
+/// Whether the operator has not looked at the last edit.
+pub(crate) fn is_behind(baseline: &PerformanceBaseline) -> bool {
+    baseline.status.as_ref().is_some_and(|status| baseline.metadata.generation > status.observed_generation)
+}
+
 /// The status as text, ending in a newline. `now` serves to say how long ago something was.
 pub(crate) fn block(baseline: &PerformanceBaseline, now: Timestamp) -> String {
     let meta = &baseline.metadata;
@@ -57,7 +62,7 @@ pub(crate) fn block(baseline: &PerformanceBaseline, now: Timestamp) -> String {
         lines.push("  No status yet: the operator has not looked at it. Is it running, and does it serve this namespace?".to_owned());
         return finished(&lines);
     };
-    if meta.generation > status.observed_generation {
+    if is_behind(baseline) {
         lines.push("  The operator has not looked at the last edit yet.".to_owned());
     }
     conditions(status, &mut lines);

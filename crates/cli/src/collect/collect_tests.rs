@@ -55,6 +55,39 @@ fn a_run_from_files_prints_the_record_in_every_form() {
 }
 
 #[test]
+fn objectives_findings_and_comparison_stand_beside_the_measurements() {
+    let prometheus = Prometheus::start(Manner::Answers);
+    let file = manifest(&prometheus.url);
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let objectives = "  objectives:\n  - {name: busy-enough, indicator: metrics.busy, lessThan: 50%}\n  - {name: too-busy, indicator: metrics.busy, lessThan: 10%}\n---\n";
+    std::fs::write(file.path(), text.replacen("---\n", objectives, 1)).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (result, first, err) = collect(&["-f", path, "-o", "json"], "");
+    assert_eq!((result.unwrap(), err.as_str()), (0, ""), "objectives change no exit code");
+    let printed: serde_json::Value = serde_json::from_str(&first).unwrap();
+    let results: Vec<&str> =
+        printed["objectives"].as_array().unwrap().iter().map(|one| one["result"].as_str().unwrap()).collect();
+    assert_eq!(results.len(), 2);
+    assert!(results[1] == "Missed" || results[1] == "Inconclusive", "{results:?}");
+    assert!(printed["findings"].is_array() && printed.get("comparison").is_none());
+    let before = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    std::fs::write(before.path(), &first).unwrap();
+    let compare = ["-f", path, "--compare-with", before.path().to_str().unwrap(), "-o"];
+    let (result, out, _) = collect(&[&compare[..], &["json"]].concat(), "");
+    assert_eq!(result.unwrap(), 0);
+    let printed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let against: serde_json::Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(printed["comparison"]["against"]["run"], against["run"]);
+    assert!(serde_json::from_value::<BaselineRecord>(printed).is_ok(), "it can be compared with again");
+    let (result, out, _) = collect(&[&compare[..], &["html"]].concat(), "");
+    assert!(result.unwrap() == 0 && out.contains("too-busy"), "{out}");
+    let (result, out, _) = collect(&["-f", path, "--compare-with", "/nowhere.json"], "");
+    let failure = result.unwrap_err();
+    assert!(failure.code == 2 && failure.lines[0].starts_with("/nowhere.json: No such file"), "{failure:?}");
+    assert_eq!(out, "");
+}
+
+#[test]
 fn without_files_the_environment_says_where_to_read() {
     let prometheus = Prometheus::start(Manner::Answers);
     let (result, out, err) = collect(&["-o", "json"], &prometheus.url);

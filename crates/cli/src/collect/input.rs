@@ -8,12 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use plimsoll_analysis::duration;
 use plimsoll_analysis::request::{BaselineRequest, KeyKind, KeyRef};
+use plimsoll_api::PerformanceBaselineSpec;
 use plimsoll_collect::Keys;
-use plimsoll_operator::baseline::validate::{RunNames, validate};
+use plimsoll_operator::baseline::validate::{
+    CompareWith, RunNames, ValidBaseline, ValidComparison, validate,
+};
 use plimsoll_operator::run_key::{Trigger, run_key, run_name};
 
+use super::judge::Standard;
 use crate::failure::{EXIT_BAD_INPUT, Failure};
 use crate::manifest::{self, Document, Node, Path};
+use crate::record_file::{self, RecordFile};
 use crate::validate::Kinds;
 
 /// Namespace of a baseline that names none.
@@ -23,6 +28,8 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(crate) struct Input {
     pub(crate) request: BaselineRequest,
     pub(crate) keys: Keys,
+    /// By what the record is judged.
+    pub(super) standard: Standard,
 }
 
 /// What was given beside the files.
@@ -31,12 +38,14 @@ pub(crate) struct Overrides<'a> {
     pub(crate) namespace: Option<&'a str>,
     pub(crate) window: Option<&'a str>,
     pub(crate) to: Option<Timestamp>,
+    /// Whether a record to compare with was given.
+    pub(crate) compares: bool,
 }
 
 /// A baseline whose every field was checked.
 pub(crate) struct Baseline {
     document: Document,
-    spec: plimsoll_api::PerformanceBaselineSpec,
+    spec: PerformanceBaselineSpec,
 }
 
 /// A Secret or a ConfigMap of a file.
@@ -125,7 +134,12 @@ fn build(
     if let Some(window) = overrides.window {
         window.clone_into(&mut spec.window);
     }
-    let valid = validate(&spec, now).map_err(|errors| {
+    if overrides.compares && spec.compare_to.is_none() {
+        // Compared as by compareTo with its defaults.
+        let compare_to = serde_json::json!({"type": "PreviousRun"});
+        spec.compare_to = Some(serde_json::from_value(compare_to).map_err(Failure::failed)?);
+    }
+    let valid = validate(document.name().unwrap_or_default(), &spec, now).map_err(|errors| {
         // The fields of the file are checked already: what is wrong here came by an argument.
         Failure::with(EXIT_BAD_INPUT, errors.into_iter().map(|error| format!("--window: {}", error.message)))
     })?;
@@ -144,7 +158,40 @@ fn build(
     request.to = overrides.to;
     let own = document.namespace().unwrap_or(namespace);
     let keys = keys(&request, objects, own)?;
-    Ok(Input { request, keys })
+    let standard = standard(valid, objects, own)?;
+    Ok(Input { request, keys, standard })
+}
+
+/// By what the record is judged, with the exported record that the spec names where it is in the files.
+fn standard(valid: ValidBaseline, objects: &Objects, namespace: &str) -> Result<Standard, Failure> {
+    let objectives = valid.objectives;
+    let Some(ValidComparison { with, options }) = valid.comparison else {
+        return Ok(Standard { objectives, ..Standard::default() });
+    };
+    let (before, not_compared) = match with {
+        CompareWith::PreviousRun | CompareWith::Baseline { .. } => {
+            let why = "Without a cluster the run that spec.compareTo names is not known: give its record with --compare-with FILE.";
+            (None, Some(why.to_owned()))
+        }
+        CompareWith::Record { config_map } => match exported(&config_map, objects, namespace)? {
+            Some(before) => (Some(before), None),
+            None => {
+                let why = format!(
+                    "The ConfigMap {config_map} that spec.compareTo names is not in the files: name its file with -f, or give a record with --compare-with FILE."
+                );
+                (None, Some(why))
+            }
+        },
+    };
+    Ok(Standard { objectives, options, before, not_compared })
+}
+
+/// The exported record of a ConfigMap, if it is in the files.
+fn exported(name: &str, objects: &Objects, namespace: &str) -> Result<Option<RecordFile>, Failure> {
+    let all = objects.get(&(KeyKind::ConfigMap, name.to_owned())).map(Vec::as_slice).unwrap_or_default();
+    let object = all.iter().find(|object| object.namespace.as_deref().is_none_or(|own| own == namespace));
+    let Some(object) = object else { return Ok(None) };
+    record_file::of_values(&object.place, &object.values).map(Some)
 }
 
 /// The values of the keys that the request names.

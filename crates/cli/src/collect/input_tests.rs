@@ -73,7 +73,7 @@ fn a_baseline_and_what_it_names_become_a_request_with_its_keys() {
 #[test]
 fn arguments_win_over_the_file() {
     let to = "2026-11-01T00:00:00Z".parse().unwrap();
-    let overrides = Overrides { namespace: Some("shop"), window: Some("2d"), to: Some(to) };
+    let overrides = Overrides { namespace: Some("shop"), window: Some("2d"), to: Some(to), compares: false };
     let input = read(&format!("{BASELINE}{}", secret("stringData: {token: x}")), &overrides);
     let request = input.unwrap_or_else(|failure| panic!("{failure:?}")).request;
     assert_eq!((request.namespace.as_str(), request.window_seconds, request.to), ("shop", 172_800, Some(to)));
@@ -129,5 +129,56 @@ fn exactly_one_baseline_with_something_to_read_is_needed() {
     assert!(
         errors(workloads)[0]
             .starts_with("in.yaml:5: spec.sources has none of prometheus, postgres and redis")
+    );
+}
+
+#[test]
+fn objectives_and_comparison_become_the_standard() {
+    let judged = BASELINE.replace(
+        "  web: {}\n",
+        "  web: {}\n  metrics: [{name: busy, query: sum(x), unit: Ratio, better: Lower}]\n  \
+         objectives: [{name: page-load, indicator: web.latency.p95, lessThan: 3s, warning: 2s}]\n",
+    );
+    let compared =
+        |compare: &str| judged.replace("  web: {}\n", &format!("  web: {{}}\n  compareTo: {compare}\n"));
+    let standard = |text: &str, overrides: &Overrides<'_>| {
+        let input = read(&format!("{text}{}", secret("stringData: {token: x}")), overrides);
+        input.unwrap_or_else(|failure| panic!("{failure:?}")).standard
+    };
+    let alone = standard(&judged, &Overrides::default());
+    let objective = &alone.objectives[0];
+    assert_eq!((objective.name.as_str(), objective.target, objective.warning), ("page-load", 3.0, Some(2.0)));
+    assert!(alone.before.is_none() && alone.not_compared.is_none());
+    // A file is compared with as by the defaults of compareTo.
+    let given = standard(&judged, &Overrides { compares: true, ..Overrides::default() });
+    assert!(given.options.better.contains_key("busy") && (given.options.allowed_change - 0.05).abs() < 1e-12);
+    let previous = standard(&compared("{type: PreviousRun, allowedChange: 12%}"), &Overrides::default());
+    assert!((previous.options.allowed_change - 0.12).abs() < 1e-12);
+    assert!(previous.not_compared.unwrap().contains("--compare-with FILE"));
+    let absent =
+        standard(&compared("{type: Record, record: {configMapRef: {name: old}}}"), &Overrides::default());
+    assert!(absent.not_compared.unwrap().starts_with("The ConfigMap old that spec.compareTo names"));
+}
+
+#[test]
+fn an_exported_record_among_the_files_is_compared_with() {
+    let compared = BASELINE.replace(
+        "  web: {}\n",
+        "  web: {}\n  compareTo: {type: Record, record: {configMapRef: {name: old}}}\n",
+    );
+    let record = serde_json::to_string(&plimsoll_testkit::fixtures::record()).unwrap();
+    let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old"}, "data": {"record.json": record}});
+    let with =
+        |map: &serde_json::Value| format!("{compared}{}---\n{map}\n", secret("stringData: {token: x}"));
+    let input = read(&with(&map), &Overrides::default()).unwrap_or_else(|failure| panic!("{failure:?}"));
+    let before = input.standard.before.unwrap();
+    assert_eq!(before.record, plimsoll_testkit::fixtures::record());
+    assert_eq!(before.sha256, Some(plimsoll_analysis::hash::sha256_hex(record.as_bytes())));
+    let mut broken = map;
+    broken["data"] = serde_json::json!({"record.json": "{}"});
+    let found = errors(&with(&broken));
+    assert!(
+        found[0].starts_with("in.yaml:") && found[0].contains("it holds no readable record"),
+        "{found:?}"
     );
 }
