@@ -226,6 +226,22 @@ fn a_list_that_was_read_and_is_empty_is_said_to_be_empty() {
 }
 
 #[test]
+fn a_table_of_one_row_and_one_of_many_are_whole() {
+    for rows in [1, 500] {
+        let record = sample::with_rows(rows);
+        let heads = ["\n| S", "\n| /api/v1/endpoints-", "\n| pod-"];
+        let text = markdown(&record, None);
+        for head in heads {
+            assert!(text.matches(head).count() >= rows as usize, "{head} of {rows}");
+        }
+        let page = crate::html(&record, None);
+        for name in ["<th scope=\"row\">/api/v1/endpoints-", "<th scope=\"row\">pod-"] {
+            assert_eq!(page.matches(name).count(), rows as usize, "{name}");
+        }
+    }
+}
+
+#[test]
 fn hostile_texts_change_nothing_but_text() {
     let calm = shape(&markdown(&sample::saying("calm"), None));
     for text in [
@@ -295,28 +311,5 @@ proptest! {
             prop_assert!(line.width() <= 100, "{} columns: {}", line.width(), line);
             prop_assert!(!line.chars().any(char::is_control), "{:?}", line);
         }
-    }
-}
-
-#[test]
-fn the_pages_to_look_at() {
-    if let Some(folder) = std::env::var_os("REPORT_PAGES") {
-        let folder = std::path::PathBuf::from(folder);
-        let judgement = sample::judgement::judgement();
-        std::fs::write(
-            folder.join("judged.html"),
-            crate::html(&sample::judgement::record(), Some(&judgement)),
-        )
-        .unwrap();
-        std::fs::write(folder.join("full.html"), crate::html(&sample::full(), None)).unwrap();
-        std::fs::write(folder.join("failed.html"), crate::html(&sample::failed(), None)).unwrap();
-        std::fs::write(folder.join("empty.html"), crate::html(&sample::empty(), None)).unwrap();
-        std::fs::write(folder.join("judged.md"), markdown(&sample::judgement::record(), Some(&judgement)))
-            .unwrap();
-        std::fs::write(
-            folder.join("judged.txt"),
-            table(&sample::judgement::record(), Some(&judgement), Some(100)),
-        )
-        .unwrap();
     }
 }

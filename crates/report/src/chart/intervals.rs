@@ -1,17 +1,23 @@
 //! How indicators changed: for each its change with the interval in which it lies, better to the right.
 
 use super::scale::{Scale, ticks};
-use super::{Markup, class, label, line, open, width_of};
+use super::{Markup, class, label, line, open};
 use crate::document::Tone;
+use crate::escape::clean;
 
-/// Width of the picture: wider than others, since it is read row by row.
-const WIDTH: f64 = 640.0;
-/// Height of a row.
-const ROW: f64 = 26.0;
+/// Width of the picture.
+const WIDTH: f64 = 480.0;
+/// Height of a row: a line of words and the interval below it, so that names take no room from intervals on a phone.
+const ROW: f64 = 40.0;
 /// Above the rows.
-const TOP: f64 = 26.0;
+const TOP: f64 = 22.0;
 /// Below them.
-const BOTTOM: f64 = 24.0;
+const BOTTOM: f64 = 22.0;
+/// Left and right edge of the intervals: half a label of the axis is further out.
+const LEFT: f64 = 20.0;
+const RIGHT: f64 = WIDTH - 20.0;
+/// Most characters of a name: its verdict stands in the same line.
+const MOST_TITLE: usize = 44;
 /// Changes beyond this many percent are drawn at the edge.
 const MOST: f64 = 150.0;
 
@@ -42,11 +48,8 @@ pub(crate) fn intervals(id: usize, rows: &[Interval<'_>], allowed: f64, descript
     });
     let (low, high) = ends.fold((-allowed, allowed), |(low, high), end| (low.min(end), high.max(end)));
     let ticks = ticks(low, high, 6);
-    let names = rows.iter().map(|row| width_of(row.title)).fold(0.0, f64::max);
-    let words = rows.iter().map(|row| width_of(row.word)).fold(0.0, f64::max);
-    let (left, right) = (names + 14.0, WIDTH - words - 18.0);
     let edge = (ticks.first().copied().unwrap_or(low), ticks.last().copied().unwrap_or(high));
-    let x = Scale::new(edge, (left, right));
+    let x = Scale::new(edge, (LEFT, RIGHT));
     let bottom = TOP + ROW * count(rows.len());
     let mut svg = open(id, (WIDTH, bottom + BOTTOM), "Change of each indicator", description);
     svg.raw("<rect class=\"allowed\"").at("x", x.at(-allowed)).at("y", TOP - 4.0);
@@ -60,17 +63,18 @@ pub(crate) fn intervals(id: usize, rows: &[Interval<'_>], allowed: f64, descript
         let text = if *tick > 1e-9 { format!("+{tick:.0}%") } else { format!("{:.0}%", tick + 0.0) };
         label(&mut svg, "middle", (x.at(*tick), bottom + 15.0), &text);
     }
-    label(&mut svg, "end", (x.at(0.0) - 8.0, TOP - 10.0), "← worse");
-    label(&mut svg, "start", (x.at(0.0) + 8.0, TOP - 10.0), "better →");
+    label(&mut svg, "start", (LEFT, TOP - 10.0), "← worse");
+    label(&mut svg, "end", (RIGHT, TOP - 10.0), "better →");
     for (index, row) in rows.iter().enumerate() {
-        draw_row(&mut svg, row, TOP + ROW * (count(index) + 0.5), (left, right), x);
+        draw_row(&mut svg, row, TOP + ROW * count(index), x);
     }
     svg.raw("</svg>");
     Some(svg)
 }
 
-fn draw_row(svg: &mut Markup, row: &Interval<'_>, y: f64, (left, right): (f64, f64), x: Scale) {
-    label(svg, "end", (left - 8.0, y + 4.0), row.title);
+fn draw_row(svg: &mut Markup, row: &Interval<'_>, top: f64, x: Scale) {
+    let y = top + ROW - 12.0;
+    label(svg, "start", (LEFT, top + 15.0), &clean(row.title, MOST_TITLE));
     svg.raw("<g class=\"").raw(class(row.tone)).raw("\">");
     if let Some((low, high)) = row.bounds {
         line(svg, "range", [x.at(low), y, x.at(high), y]);
@@ -79,7 +83,7 @@ fn draw_row(svg: &mut Markup, row: &Interval<'_>, y: f64, (left, right): (f64, f
         }
     }
     svg.raw("<circle class=\"point\"").at("cx", x.at(row.value)).at("cy", y).at("r", 4.5).raw("/>");
-    label(svg, "start", (right + 10.0, y + 4.0), row.word);
+    label(svg, "end", (RIGHT, top + 15.0), row.word);
     svg.raw("</g>");
 }
 

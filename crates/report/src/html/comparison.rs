@@ -39,8 +39,8 @@ fn changes(comparison: &Comparison, writer: &mut Writer<'_>) -> Markup {
     let allowed = comparison.allowed_change_percent;
     let mut out = Markup::default();
     if let Some(picture) = intervals(writer.chart(), &rows, allowed, &description) {
-        out.raw("<figure class=\"wide\"><figcaption><h3>How sure it is</h3><p>Each change with the interval in which it lies; better is to the right. Shaded is the change for the worse that is allowed.</p></figcaption><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"How sure it is\">");
-        out.append(&picture).raw("</div></figure>");
+        out.raw("<figure class=\"wide\"><figcaption><h3>How sure it is</h3><p>Each change with the interval in which it lies; better is to the right. Shaded is the change for the worse that is allowed.</p></figcaption>");
+        out.append(&picture).raw("</figure>");
     }
     out
 }

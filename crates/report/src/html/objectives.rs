@@ -1,8 +1,7 @@
 //! The objectives: each with its verdict, its value against its target, and what to do where it is not met.
 
-use plimsoll_analysis::judgement::{Judgement, ObjectiveResult, ObjectiveVerdict};
+use plimsoll_analysis::judgement::{Judgement, ObjectiveResult};
 use plimsoll_analysis::request::Unit;
-use plimsoll_analysis::threshold;
 
 use super::findings;
 use super::markup::Markup;
@@ -38,7 +37,7 @@ fn item(objective: &ObjectiveResult, judgement: &Judgement, writer: &Writer<'_>,
         value: objective.value,
         low: objective.low,
         high: objective.high,
-        target: target(objective),
+        target: words::target_value(objective),
         is_part: objective.unit == Unit::Ratio && objective.target.starts_with("greaterThan"),
         tone,
     }));
@@ -49,8 +48,8 @@ fn item(objective: &ObjectiveResult, judgement: &Judgement, writer: &Writer<'_>,
     }
     out.raw("</div>");
     // A plain pass explains itself.
-    if objective.result != ObjectiveVerdict::Met {
-        out.raw("<p class=\"message\">").text(objective.message.trim_end_matches('.')).raw(".");
+    if words::needs_words(objective) {
+        out.raw("<p class=\"message\">").text(words::message(objective).trim_end_matches('.')).raw(".");
         explained(objective, judgement, out);
         out.raw("</p>");
     }
@@ -66,10 +65,4 @@ fn explained(objective: &ObjectiveResult, judgement: &Judgement, out: &mut Marku
         None => out.text(named),
     };
     out.raw(".</span>");
-}
-
-/// The target as a number.
-fn target(objective: &ObjectiveResult) -> Option<f64> {
-    let (_, bound) = objective.target.split_once(' ')?;
-    threshold::parse(bound, objective.unit).ok()
 }

@@ -17,6 +17,7 @@
       this.below = new Map();
       for (const more of this.body.querySelectorAll("tr.more")) this.below.set(more.previousElementSibling, more);
       this.order = this.rows;
+      this.texts = new Map();
       this.most = this.rows.length > LONG ? LONG : Infinity;
       this.wanted = "";
       if (this.rows.length > FILTERED) this.addTools();
@@ -70,49 +71,52 @@
         return sign * (isNumber ? one - other : collator.compare(one, other));
       });
       this.order = keyed.map(([, row]) => row);
-      const sorted = document.createDocumentFragment();
-      for (const row of this.order) {
-        sorted.append(row);
-        if (this.below.has(row)) sorted.append(this.below.get(row));
-      }
-      this.body.append(sorted);
       this.show();
     }
 
-    show() {
-      let found = 0;
-      for (const row of this.order) {
-        const fits = this.wanted === "" || row.textContent.toLowerCase().includes(this.wanted);
-        if (fits) found += 1;
-        const hidden = !fits || found > this.most;
-        if (row.hidden !== hidden) row.hidden = hidden;
-        const more = this.below.get(row);
-        if (more && more.hidden !== hidden) more.hidden = hidden;
+    fits(row) {
+      if (this.wanted === "") return true;
+      // Cells are told apart, so that nothing is found across two of them.
+      if (!this.texts.has(row)) {
+        const parts = [...row.cells, ...(this.below.get(row)?.cells ?? [])].map((cell) => cell.textContent);
+        this.texts.set(row, parts.join(" ").toLowerCase());
       }
-      if (!this.told) return;
-      const shown = Math.min(found, this.most);
-      this.told.textContent = `${shown.toLocaleString("en")} of ${this.rows.length.toLocaleString("en")} rows`;
-      this.more.hidden = found <= this.most;
+      return this.texts.get(row).includes(this.wanted);
     }
 
-    reveal(row) {
-      if (this.rows.includes(row) && row.hidden) {
-        this.most = Infinity;
-        this.wanted = "";
-        this.show();
+    // Only the rows that are shown are in the document: ten thousand hidden ones would cost a second at each click.
+    show() {
+      const found = this.order.filter((row) => this.fits(row));
+      const shown = document.createDocumentFragment();
+      for (const row of found.slice(0, this.most)) {
+        shown.append(row);
+        if (this.below.has(row)) shown.append(this.below.get(row));
       }
+      this.body.replaceChildren(shown);
+      if (!this.told) return;
+      const count = Math.min(found.length, this.most);
+      this.told.textContent = `${count.toLocaleString("en")} of ${this.rows.length.toLocaleString("en")} rows`;
+      this.more.hidden = found.length <= this.most;
+    }
+
+    // Shows a row that a link leads to.
+    reveal(id) {
+      if (document.getElementById(id) || !this.rows.some((row) => row.id === id)) return;
+      this.most = Infinity;
+      this.wanted = "";
+      this.show();
     }
   }
 
   for (const table of document.querySelectorAll("table.grid")) {
-    if (table.querySelectorAll("tbody > tr:not(.more)").length > 1) tables.push(new Table(table));
+    if (table.tBodies[0].querySelector("tr:not(.more) ~ tr:not(.more)")) tables.push(new Table(table));
   }
 
   const reveal = () => {
-    const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
-    if (!target) return;
-    for (const table of tables) table.reveal(target);
-    target.scrollIntoView();
+    const id = location.hash.slice(1);
+    if (id === "") return;
+    for (const table of tables) table.reveal(id);
+    document.getElementById(id)?.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
   reveal();

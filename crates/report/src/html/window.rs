@@ -5,12 +5,12 @@ use plimsoll_analysis::indicator::{self, METRICS};
 use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::{BaselineRecord, HistogramSeries, RatioSeries, Series};
 use plimsoll_analysis::request::Unit;
-use plimsoll_analysis::threshold;
 
 use super::markup::Markup;
 use super::writer::Writer;
 use crate::chart::{Column, Columns, Line, Lines, Marker, bar};
 use crate::format;
+use crate::section::verdict;
 
 /// Histograms: key, name of the figure, what one observation is, and the other's plural.
 const HISTOGRAMS: [(&str, &str, &str); 3] = [
@@ -189,7 +189,7 @@ impl Charts<'_, '_> {
     fn target(&self, indicator: &str, unit: Unit) -> Option<f64> {
         let objectives = &self.judgement?.objectives;
         let objective = objectives.iter().find(|objective| objective.indicator == indicator)?;
-        threshold::parse(objective.target.split_once(' ')?.1, unit).ok()
+        verdict::target_value(objective).filter(|_| objective.unit == unit)
     }
 }
 

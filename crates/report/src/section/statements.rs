@@ -1,10 +1,13 @@
 //! Statements by short names, and their texts, each once.
 
+use std::collections::HashMap;
+
 use crate::document::{Block, Text, list};
 
 /// The statements of a report in the order in which they are first named: the first is `S1`.
 #[derive(Debug, Default)]
 pub(super) struct Statements<'a> {
+    positions: HashMap<&'a str, usize>,
     known: Vec<(&'a str, Option<&'a str>)>,
     /// How many of them have had their texts shown.
     shown: usize,
@@ -13,10 +16,11 @@ pub(super) struct Statements<'a> {
 impl<'a> Statements<'a> {
     /// The short name of a statement.
     pub(super) fn name(&mut self, query_id: &'a str, text: Option<&'a str>) -> String {
-        let position = self.known.iter().position(|(known, _)| *known == query_id).unwrap_or_else(|| {
+        let next = self.known.len();
+        let position = *self.positions.entry(query_id).or_insert(next);
+        if position == next {
             self.known.push((query_id, text));
-            self.known.len() - 1
-        });
+        }
         // One list may have been read with texts and another without.
         self.known[position].1 = self.known[position].1.or(text);
         format!("S{}", position + 1)

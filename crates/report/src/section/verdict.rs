@@ -6,6 +6,7 @@ use plimsoll_analysis::judgement::{
 };
 use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_analysis::request::Unit;
+use plimsoll_analysis::threshold;
 
 use super::figures;
 use crate::document::{Block, Grid, Text, Tone, list, numbers, verdict, words};
@@ -168,17 +169,38 @@ pub(super) fn objectives(record: &BaselineRecord, judgement: &Judgement) -> Vec<
         grid.cells(cells).source(objective.path.as_deref());
     }
     let Some(grid) = grid.block() else { return Vec::new() };
-    let said = judgement.objectives.iter().filter(|objective| objective.result != ObjectiveVerdict::Met);
-    let said = said.map(|objective| {
+    let said = judgement.objectives.iter().filter(|objective| needs_words(objective)).map(|objective| {
         let (word, _) = result(objective.result);
         let text = Text::default().strong(&objective.name).plain(format!(" ({}): ", word.to_lowercase()));
-        let text = text.sentence(&objective.message);
+        let text = text.sentence(message(objective));
         match &objective.finding {
             Some(finding) => text.plain(" What explains it: ").sentence(finding),
             None => text,
         }
     });
     std::iter::once(Block::Heading("Objectives")).chain([grid]).chain(list(said.collect())).collect()
+}
+
+/// Whether a row of figures does not say all: of an objective that is not plainly met.
+pub(crate) fn needs_words(objective: &ObjectiveResult) -> bool {
+    let bounds = objective.low.zip(objective.high);
+    let is_certain = bounds.zip(target_value(objective)).is_none_or(|((low, high), target)| {
+        // The value decides, and the true one may lie on the other side.
+        !(low < target && target < high)
+    });
+    objective.result != ObjectiveVerdict::Met || !is_certain
+}
+
+/// What is to be said of an objective, without the finding that explains it, which is said beside it.
+pub(crate) fn message(objective: &ObjectiveResult) -> &str {
+    let message = objective.message.as_str();
+    let finding = objective.finding.as_ref().map(|finding| format!("; see the finding {finding}"));
+    finding.and_then(|finding| message.strip_suffix(finding.as_str())).unwrap_or(message)
+}
+
+/// The target as a number, in the objective's unit.
+pub(crate) fn target_value(objective: &ObjectiveResult) -> Option<f64> {
+    threshold::parse(objective.target.split_once(' ')?.1, objective.unit).ok()
 }
 
 /// `lessThan 3s` as people write it: `< 3s`.

@@ -10,8 +10,11 @@ use plimsoll_analysis::record::{
 };
 use plimsoll_analysis::request::Unit;
 
+#[path = "sample/cache.rs"]
 mod cache;
+#[path = "sample/database.rs"]
 mod database;
+#[path = "sample/judgement.rs"]
 pub(crate) mod judgement;
 
 fn window() -> Window {
@@ -67,6 +70,19 @@ fn not_collected(name: &str, state: SourceState, reason: SourceReason, message: 
         cost: None,
         ..collected(name, 10_004, 0, None)
     }
+}
+
+/// A record with a list of so many statements, each with a text of its own, and as many pods and endpoints.
+pub(crate) fn with_rows(rows: u32) -> BaselineRecord {
+    let mut record = full();
+    let named = |name: &str| {
+        let figure = |row| (format!("{name}-{row}"), f64::from(row % 997) / 7.0);
+        (0..rows).map(figure).collect::<IndexMap<String, f64>>()
+    };
+    database::repeat(&mut record, rows);
+    record.api_metrics.as_mut().unwrap().top_endpoints = Some(named("/api/v1/endpoints"));
+    record.infrastructure_metrics.as_mut().unwrap().memory_mb_by_pod = Some(named("pod"));
+    record
 }
 
 /// No source, no figure.

@@ -223,6 +223,19 @@ pub(super) fn basis() -> Vec<(String, Basis)> {
     .collect()
 }
 
+/// As many slow statements as asked for.
+pub(super) fn repeat(record: &mut BaselineRecord, rows: u32) {
+    let Some(analysis) = &mut record.database_analysis else { return };
+    let statement = |row: u32| {
+        let text = format!(
+            "SELECT * FROM dairy_collection WHERE farmer_id = $1 AND shift = $2 AND note <> 'row {row}'"
+        );
+        let of = mean(&row.to_string(), u64::from(row % 1_013), f64::from(row % 7_919), Some(&text));
+        slow(&of, u64::from(row), None)
+    };
+    analysis.slow_queries = Some((0..rows).map(statement).collect());
+}
+
 /// Puts a text wherever the database has one.
 pub(super) fn say(record: &mut BaselineRecord, text: &str) {
     let own = || text.to_owned();

@@ -138,7 +138,7 @@ fn objectives() -> Vec<ObjectiveResult> {
         margin_percent: None,
         path: plimsoll_analysis::indicator::known(indicator).map(|indicator| indicator.path.to_owned()),
         finding: None,
-        message: "2.1s is below 3s".to_owned(),
+        message: "Page load (p95): 2.1s, below the target of 3s by 29.9%".to_owned(),
     };
     vec![
         ObjectiveResult {
@@ -152,7 +152,7 @@ fn objectives() -> Vec<ObjectiveResult> {
             value: Some(0.351),
             margin_percent: Some(29.8),
             result: ObjectiveVerdict::Warning,
-            message: "351ms is below the target of 500ms, and past the warning at 350ms".to_owned(),
+            message: "API response (p95): 351ms, below the target of 500ms by 29.8%, and past the warning at 350ms".to_owned(),
             ..result("api", "api.latency.p95", "lessThan 500ms", Unit::Seconds)
         },
         ObjectiveResult {
@@ -170,14 +170,14 @@ fn objectives() -> Vec<ObjectiveResult> {
             value: Some(0.001_234),
             margin_percent: Some(-23.4),
             result: ObjectiveVerdict::Missed,
-            finding: Some("restarts Deployment odoo".to_owned()),
-            message: "0.123% is above the target of 0.1%".to_owned(),
+            finding: Some("restarts: Deployment odoo".to_owned()),
+            message: "Page errors: 0.123%, above the target of 0.1% by 23.4%; see the finding restarts: Deployment odoo".to_owned(),
             ..result("page-errors", "web.errorRatio", "lessThan 0.1%", Unit::Ratio)
         },
         ObjectiveResult {
             value: None,
             result: ObjectiveVerdict::Inconclusive,
-            message: "the query queue_length gave no series within the window; check the metric's name"
+            message: "the query gave no series within the window; check the metric's name, or leave the objective out"
                 .to_owned(),
             ..result("queue", "metrics.queue-length", "lessThan 100", Unit::Count)
         },
