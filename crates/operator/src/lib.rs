@@ -17,6 +17,7 @@ pub mod lease;
 pub mod metrics;
 pub mod rbac;
 pub mod reason;
+mod record_cut;
 pub mod record_map;
 pub mod retain;
 pub mod rules;

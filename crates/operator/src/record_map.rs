@@ -15,9 +15,8 @@ use plimsoll_analysis::judgement::Judgement;
 use plimsoll_analysis::record::BaselineRecord;
 use plimsoll_api::{REQUEST_HASH_ANNOTATION, RUN_KEY_ANNOTATION};
 
-use crate::retain;
-
 use crate::record_cut::cut_longest;
+use crate::retain;
 
 /// Key of the record as text.
 pub const RECORD: &str = "record.json";

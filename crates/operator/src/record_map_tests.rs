@@ -153,7 +153,7 @@ fn a_report_fits_its_config_map_however_long_the_record() {
     assert!(bytes_of(&map) < 1_000_000, "{}", bytes_of(&map));
     let data = map.data.unwrap();
     assert!(data[REPORT].ends_with("record.json has the rest.\n"));
-    let judgement: Value = serde_json::from_str(&data[JUDGEMENT]).unwrap();
+    let judgement: serde_json::Value = serde_json::from_str(&data[JUDGEMENT]).unwrap();
     assert_eq!(
         (judgement["record_sha256"].as_str(), judgement["generation"].as_i64()),
         (Some("sha"), Some(3))
