@@ -124,6 +124,81 @@ mod tests {
         }
     }
 
+    /// The slots of a schedule after one instant and before another.
+    fn slots(cron: &str, zone: &str, from: &str, to: &str) -> Vec<String> {
+        let schedule = Schedule::parse(cron, Some(zone), at("2026-01-01T00:00:00Z")).unwrap();
+        let mut slots = Vec::new();
+        let mut instant = at(from);
+        while let Some(next) = schedule.next_after(instant).filter(|next| *next < at(to)) {
+            // Whoever comes later and looks back finds the same slot.
+            assert_eq!(schedule.latest_at(next), Some(next), "{cron} {zone}");
+            slots.push(next.to_string());
+            instant = next;
+        }
+        slots
+    }
+
+    #[test]
+    fn a_slot_in_the_hour_that_is_left_out_comes_once_after_it() {
+        for (cron, zone, from, to, expected) in [
+            // Berlin, 29 March: 02:00 becomes 03:00, at 01:00 UTC.
+            (
+                "30 2 * * *",
+                "Europe/Berlin",
+                "2026-03-28T12:00:00Z",
+                "2026-03-29T12:00:00Z",
+                vec!["2026-03-29T01:00:00Z"],
+            ),
+            // New York, 8 March: 02:00 becomes 03:00, at 07:00 UTC.
+            (
+                "0 2 * * *",
+                "America/New_York",
+                "2026-03-08T00:00:00Z",
+                "2026-03-08T12:00:00Z",
+                vec!["2026-03-08T07:00:00Z"],
+            ),
+            // What lies outside the hour is not moved.
+            (
+                "30 3 * * *",
+                "Europe/Berlin",
+                "2026-03-28T12:00:00Z",
+                "2026-03-29T12:00:00Z",
+                vec!["2026-03-29T01:30:00Z"],
+            ),
+        ] {
+            assert_eq!(slots(cron, zone, from, to), expected, "{cron} {zone}");
+        }
+    }
+
+    #[test]
+    fn a_slot_in_the_hour_that_comes_twice_comes_once_and_an_interval_goes_on() {
+        for (cron, zone, from, to, expected) in [
+            // Berlin, 25 October: 03:00 becomes 02:00, at 01:00 UTC; 02:30 is 00:30 UTC, and 01:30 UTC again.
+            (
+                "30 2 * * *",
+                "Europe/Berlin",
+                "2026-10-24T12:00:00Z",
+                "2026-10-25T12:00:00Z",
+                vec!["2026-10-25T00:30:00Z"],
+            ),
+            (
+                "*/30 * * * *",
+                "Europe/Berlin",
+                "2026-10-24T23:45:00Z",
+                "2026-10-25T02:15:00Z",
+                vec![
+                    "2026-10-25T00:00:00Z",
+                    "2026-10-25T00:30:00Z",
+                    "2026-10-25T01:00:00Z",
+                    "2026-10-25T01:30:00Z",
+                    "2026-10-25T02:00:00Z",
+                ],
+            ),
+        ] {
+            assert_eq!(slots(cron, zone, from, to), expected, "{cron} {zone}");
+        }
+    }
+
     #[test]
     fn what_is_not_a_schedule_is_refused_with_its_text() {
         let now = at("2026-11-24T00:00:00Z");
