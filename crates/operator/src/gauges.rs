@@ -218,7 +218,8 @@ mod tests {
         assert_eq!(shown(&gauges), ["c"]);
         gauges.set(key("b"), figures(3));
         assert_eq!(shown(&gauges), ["b", "c"]);
-        assert_eq!((gauges.lock().size, gauges.lock().times), (5, 2));
+        let inner = gauges.lock();
+        assert_eq!((inner.size, inner.times), (5, 2));
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn promtool(yaml: &str) -> Result<String, String> {
     let promtool = std::env::var_os("PLIMSOLL_PROMTOOL")
         .map_or_else(|| PathBuf::from("/usr/bin/promtool"), PathBuf::from);
     let mut child = Command::new(&promtool)
-        .args(["check", "rules"])
+        .args(["check", "rules", "/dev/stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -97,7 +97,8 @@ fn every_indicator_has_an_alert_that_prometheus_accepts() {
 fn what_promtool_refuses_is_seen() {
     let mut rules = rules(DAIRY, &spec(&everything(), &json!({})));
     rules.group.rules[0].expr = "sum(".to_owned();
-    promtool(&rules.yaml()).unwrap_err();
+    let said = promtool(&rules.yaml()).unwrap_err();
+    assert!(said.contains("could not parse expression"), "{said}");
 }
 
 #[test]
@@ -145,6 +146,7 @@ fn matchers_narrow_exporters_and_are_joined_whatever_commas_they_end_in() {
     let database = expr(&rules, "database-cachehitratio");
     assert!(database.contains("{datname=\"smart\\\"dairy\",namespace=\"farm\",}"), "{database}");
     let cache = rules.group.rules.iter().filter(|alert| alert.alert.starts_with("PlimsollCache"));
+    assert_eq!(cache.clone().count(), 4, "without an objective on the hit ratio it is watched all the same");
     for alert in cache {
         assert_eq!(alert.expr.matches('{').count(), alert.expr.matches("{namespace=\"farm\",}").count());
     }
