@@ -19,6 +19,7 @@ use crate::baseline::view::KIND;
 use crate::context::Context;
 use crate::error::{Error, backoff};
 use crate::gauges::{Gauges, Key};
+use crate::links::Links;
 use crate::metrics::{KindLabels, ReconcileLabels};
 
 /// Longest delay that is added so that equal delays do not march in step: a slot is never later than that.
@@ -53,9 +54,15 @@ pub async fn run(
     let mut present = Present::new(context.metrics.gauges.clone(), namespace);
     // Reflected before it is filtered, so that the cache still sees every change of status.
     let mut synced = Some(synced);
+    let (wake, woken) = futures::channel::mpsc::unbounded();
+    let mut links = Links::default();
     let stream = watcher(baselines, watcher::Config::default())
         .default_backoff()
         .inspect_ok(move |event| {
+            for (namespace, name) in linked(&mut links, event) {
+                // Nobody listens any more only where the controller ends.
+                let _ = wake.unbounded_send(ObjectRef::new(&name).within(&namespace));
+            }
             present.follow(event);
             if matches!(event, watcher::Event::InitDone)
                 && let Some(synced) = synced.take()
@@ -74,6 +81,7 @@ pub async fn run(
     let shared = Arc::new(Shared { context, failures: Mutex::default() });
     Controller::for_stream(stream, reader)
         .owns(jobs, ours)
+        .reconcile_on(woken)
         .with_config(Config::default().concurrency(concurrency).debounce(Duration::from_millis(100)))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile, on_error, shared.clone())
@@ -118,6 +126,24 @@ impl Present {
             }
             watcher::Event::Delete(object) => self.gauges.remove(&key(object)),
             watcher::Event::Apply(_) => {}
+        }
+    }
+}
+
+/// Who is to be looked at again after an event of somebody else.
+fn linked(links: &mut Links, event: &watcher::Event<Guarded>) -> Vec<Key> {
+    match event {
+        watcher::Event::Init => {
+            links.list_begins();
+            Vec::new()
+        }
+        watcher::Event::InitDone => links.list_ends(),
+        watcher::Event::InitApply(guarded) | watcher::Event::Apply(guarded) => match &guarded.0 {
+            Ok(baseline) => links.applied(baseline),
+            Err(_) => Vec::new(),
+        },
+        watcher::Event::Delete(guarded) => {
+            links.deleted(&guarded.namespace().unwrap_or_default(), &guarded.name_any())
         }
     }
 }
@@ -217,6 +243,33 @@ mod tests {
             let jittered = jittered(delay);
             prop_assert!(jittered >= delay && jittered <= delay + MAX_JITTER && jittered <= MAX_DELAY);
         }
+    }
+
+    #[test]
+    fn the_gauges_of_an_object_go_with_it_also_where_it_went_unseen() {
+        use crate::gauges::{Figures, Gauges};
+        let object = |namespace: &str, name: &str| {
+            let mut baseline = PerformanceBaseline::new(name, plimsoll_testkit::fixtures::baseline(name).spec);
+            baseline.metadata.namespace = Some(namespace.to_owned());
+            DeserializeGuard(Ok(baseline))
+        };
+        let gauges = Arc::new(Gauges::default());
+        let show = |namespace: &str, name: &str| {
+            let figures = Figures { verdict: Some("Improved"), ..Figures::default() };
+            gauges.set((namespace.to_owned(), name.to_owned()), figures);
+        };
+        let shown = || gauges.shown().into_iter().map(|key| key.1).collect::<Vec<_>>();
+        for (namespace, name) in [("farm", "a"), ("farm", "b"), ("farm", "c"), ("other", "d")] {
+            show(namespace, name);
+        }
+        let mut present = Present::new(gauges.clone(), Some("farm"));
+        present.follow(&watcher::Event::Delete(object("farm", "a")));
+        assert_eq!(shown(), ["b", "c", "d"]);
+        // The watch broke off; when it is back, b is gone.
+        present.follow(&watcher::Event::Init);
+        present.follow(&watcher::Event::InitApply(object("farm", "c")));
+        present.follow(&watcher::Event::InitDone);
+        assert_eq!(shown(), ["c", "d"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod events;
 pub mod gauges;
 pub mod job;
 pub mod lease;
+pub mod links;
 pub mod metrics;
 pub mod rbac;
 pub mod reason;

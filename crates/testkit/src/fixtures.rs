@@ -57,6 +57,12 @@ pub trait BaselineFixture: Sized {
     /// Runs by a five-field cron expression, in UTC.
     #[must_use]
     fn schedule(self, cron: &str) -> Self;
+    /// Is judged by these objectives, each as the spec writes it.
+    #[must_use]
+    fn objectives(self, objectives: &serde_json::Value) -> Self;
+    /// Is compared as `spec.compareTo` writes it.
+    #[must_use]
+    fn compared_to(self, compare_to: &serde_json::Value) -> Self;
     /// Starts no new run.
     #[must_use]
     fn suspended(self) -> Self;
@@ -125,6 +131,16 @@ impl BaselineFixture for PerformanceBaseline {
 
     fn schedule(mut self, cron: &str) -> Self {
         self.spec.schedule = Some(cron.to_owned());
+        self
+    }
+
+    fn objectives(mut self, objectives: &serde_json::Value) -> Self {
+        self.spec.objectives = with_defaults(objectives);
+        self
+    }
+
+    fn compared_to(mut self, compare_to: &serde_json::Value) -> Self {
+        self.spec.compare_to = Some(with_defaults(compare_to));
         self
     }
 

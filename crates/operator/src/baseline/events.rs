@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
+use plimsoll_api::baseline::ObjectiveStatus;
 use plimsoll_api::condition::{self, types};
 use plimsoll_api::{PerformanceBaseline, PerformanceBaselineStatus};
 
@@ -37,7 +38,39 @@ pub fn happened(old: &PerformanceBaselineStatus, new: &PerformanceBaselineStatus
     } else if let Some(problem) = new_problem(old, new) {
         happened.push(problem);
     }
+    happened.extend(missed(old, new));
+    happened.extend(changed(old, new));
     happened
+}
+
+/// Objectives that are missed and were not before.
+fn missed(old: &PerformanceBaselineStatus, new: &PerformanceBaselineStatus) -> Option<Happened> {
+    let is_missed = |told: &ObjectiveStatus| told.result == "Missed";
+    let was_missed = |name: &str| old.objectives.iter().any(|told| told.name == name && is_missed(told));
+    let is_new = new.objectives.iter().any(|told| is_missed(told) && !was_missed(&told.name));
+    let condition = condition::get(&new.conditions, types::OBJECTIVES_MET).filter(|_| is_new)?;
+    Some(Happened {
+        warning: true,
+        reason: condition.reason.clone(),
+        action: "Judge",
+        note: condition.message.clone(),
+    })
+}
+
+/// A run that is worse or better than another, where that is not what was said of it and the same one before.
+fn changed(old: &PerformanceBaselineStatus, new: &PerformanceBaselineStatus) -> Option<Happened> {
+    let said = |status: &PerformanceBaselineStatus| {
+        let comparison = status.comparison.as_ref()?;
+        Some((comparison.verdict.clone(), comparison.against.clone()))
+    };
+    let now = said(new).filter(|now| said(old).as_ref() != Some(now))?;
+    let warning = match now.0.as_str() {
+        "Regressed" => true,
+        "Improved" => false,
+        _ => return None,
+    };
+    let condition = condition::get(&new.conditions, types::REGRESSED)?;
+    Some(Happened { warning, reason: now.0, action: "Compare", note: condition.message.clone() })
 }
 
 /// A problem that was not there before, without a run having ended.

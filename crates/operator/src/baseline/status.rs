@@ -70,10 +70,11 @@ pub fn next_status(view: &View, step: &Step, now: Timestamp) -> PerformanceBasel
         Step::ChangePolicy => return with_policy(view, AppliedPolicy::Changing),
         Step::ApplyPolicy(_) => return with_policy(view, retention::applied(view)),
         Step::RulesWritten(rules) => {
-            return PerformanceBaselineStatus {
-                prometheus_rule: rules.as_deref().cloned(),
-                ..view.status.clone()
-            };
+            let prometheus_rule = rules.as_deref().cloned();
+            let mut status = PerformanceBaselineStatus { prometheus_rule, ..view.status.clone() };
+            bounds::fit_result(&mut status);
+            bounds::fit_conditions(&mut status);
+            return status;
         }
         Step::Prune(runs) => status.history.retain(|kept| !runs.contains(&kept.name)),
         // Nothing is known yet: the next look tells.

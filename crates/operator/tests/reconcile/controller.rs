@@ -125,6 +125,45 @@ async fn ten_baselines_at_once_are_all_brought_to_ready() {
 }
 
 #[tokio::test]
+async fn a_new_run_of_one_baseline_is_a_reason_to_compare_another_with_it() {
+    let stage = Stage::new();
+    let compare = json!({"type": "Baseline", "baseline": {"name": "before"}});
+    stage.server.put(dairy().compared_to(&compare));
+    let running = start(&stage, None);
+    let against = |stage: &Stage| stage.status().comparison.map(|comparison| comparison.against);
+    until("a Job", || jobs(&stage, NAMESPACE).len() == 1).await;
+    deliver(&stage, NAMESPACE);
+    until("ready", || is_ready(&stage, NAMESPACE, DAIRY)).await;
+    assert_eq!(against(&stage), None);
+    let run = stage.status().last_run;
+    let mut before = dairy().uid("c0c0a000-0000-4000-8000-000000000002");
+    before.metadata.name = Some("before".to_owned());
+    stage.server.put(before);
+    for value in ["", "again"] {
+        let earlier = against(&stage);
+        let open = || {
+            jobs(&stage, NAMESPACE).into_iter().any(|name| {
+                name.starts_with("before-") && JobDouble::new(&stage.server, NAMESPACE, &name).is_open()
+            })
+        };
+        if !value.is_empty() {
+            stage.server.edit::<PerformanceBaseline>(NAMESPACE, "before", |before| {
+                let annotations = before.metadata.annotations.get_or_insert_default();
+                annotations.insert("plimsoll.dev/run".to_owned(), value.to_owned());
+            });
+        }
+        until("a Job of the other", open).await;
+        deliver(&stage, NAMESPACE);
+        until("its run is compared with", || {
+            against(&stage).is_some_and(|now| now.starts_with("before-") && Some(&now) != earlier.as_ref())
+        })
+        .await;
+    }
+    assert_eq!(stage.status().last_run, run, "nothing of its own was measured");
+    running.end().await;
+}
+
+#[tokio::test]
 async fn one_object_that_cannot_be_read_stops_no_other() {
     let stage = Stage::new();
     let baselines = ResourceType::of::<PerformanceBaseline>();

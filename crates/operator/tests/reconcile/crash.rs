@@ -5,6 +5,8 @@ use plimsoll_operator::context::Settings;
 use plimsoll_testkit::fixtures::{BaselineFixture as _, NAMESPACE, baseline, fail_source};
 use plimsoll_testkit::{FakeApiServer, FixedClock, every_crash_point};
 
+use serde_json::json;
+
 use crate::stage::{Stage, dairy};
 
 fn stage(server: FakeApiServer) -> Stage {
@@ -23,7 +25,7 @@ async fn a_run_ends_the_same_wherever_the_operator_crashes() {
     .await;
     report.assert_clean();
     println!("{} writes x 3 faults", report.writes.len());
-    // Intent, Job, its UID in status, report, record, result in status, time to live, end in status, two Events.
+    // Intent, Job, its UID in status, record, report, result in status, time to live, end in status, two Events.
     assert_eq!(report.writes.len(), 10, "{report}");
 }
 
@@ -121,4 +123,34 @@ async fn a_run_with_figures_since_the_previous_one_ends_the_same_wherever_the_op
     })
     .await;
     report.assert_clean();
+}
+
+#[tokio::test]
+async fn an_edit_that_judges_again_ends_the_same_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let clock = server.clock();
+        let stage = Stage::on(server, clock);
+        stage.server.put(dairy().objectives(&page("3s")).compared_to(&json!({"type": "PreviousRun"})));
+        stage.run().await?;
+        stage.advance(3_600);
+        stage.request("again");
+        stage.run().await?;
+        assert_eq!(stage.says("ObjectivesMet"), "True: AllMet");
+        stage.server.edit::<plimsoll_api::PerformanceBaseline>(NAMESPACE, "dairy", |baseline| {
+            baseline.spec.objectives = dairy().objectives(&page("1s")).spec.objectives;
+        });
+        stage.settle().await?;
+        assert_eq!(stage.says("ObjectivesMet"), "False: ObjectivesMissed");
+        assert_eq!(stage.status().history.len(), 2);
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
+    println!("{} writes x 3 faults", report.writes.len());
+    // Two runs of ten, the edit's report and status, and the Event of the objective that is missed now.
+    assert_eq!(report.writes.len(), 23, "{report}");
+}
+
+fn page(bound: &str) -> serde_json::Value {
+    json!([{"name": "page", "indicator": "web.latency.p95", "lessThan": bound}])
 }

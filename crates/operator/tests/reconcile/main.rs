@@ -12,6 +12,7 @@ mod crash;
 mod failures;
 mod guard;
 mod hazards;
+mod judging;
 mod retention;
 mod runs;
 mod sources;

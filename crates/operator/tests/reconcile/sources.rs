@@ -149,7 +149,9 @@ async fn a_previous_record_that_is_gone_garbled_or_not_what_status_says_is_not_c
         });
     };
     let foreign: Spoil = |stage, name| {
-        stage.server.edit::<ConfigMap>(NAMESPACE, name, |map| map.metadata.owner_references = None);
+        stage.server.edit::<ConfigMap>(NAMESPACE, name, |map| {
+            (map.metadata.owner_references, map.metadata.labels) = (None, None);
+        });
     };
     for (what, spoil) in [("gone", gone), ("garbled", garbled), ("altered", altered), ("foreign", foreign)] {
         let stage = stage(measured());

@@ -141,6 +141,14 @@ impl Stage {
         self.server.list::<Job>(NAMESPACE)
     }
 
+    /// Asks for a run by the annotation.
+    pub(crate) fn request(&self, value: &str) {
+        self.server.edit::<PerformanceBaseline>(NAMESPACE, DAIRY, |dairy| {
+            let annotations = dairy.metadata.annotations.get_or_insert_default();
+            annotations.insert("plimsoll.dev/run".to_owned(), value.to_owned());
+        });
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
