@@ -17,7 +17,7 @@ use plimsoll_analysis::record::{SourceReason, SourceState};
 use plimsoll_analysis::request::{Auth, Header, HeaderValue, KeyKind, KeyRef};
 use plimsoll_collect::{AddressPolicy, Keys, Means, NoProgress, TimeLimit, collect};
 use support::http::{Received, Server, answer, empty, json};
-use support::{message, parameters, request, run, run_for, source};
+use support::{message, parameters, request, run, run_for, source, steps};
 
 /// Text that a hostile server would like to see in a record.
 const CANARY: &str = "canary-7f3a";
@@ -430,34 +430,13 @@ async fn a_part_that_fails_leaves_the_rest_and_is_partial() {
 
 #[tokio::test]
 async fn progress_counts_every_step_to_the_end() {
-    #[derive(Default)]
-    struct Log(std::sync::Mutex<Vec<(usize, usize, String)>>);
-    impl plimsoll_collect::Progress for Log {
-        fn step(&self, done: usize, total: usize, what: &str) {
-            self.0.lock().unwrap().push((done, total, what.to_owned()));
-        }
-    }
     let server = Server::start(|request: &Received, stream: &mut TcpStream| {
         let _ = stream.write_all(&empty(&request.target));
     });
     let mut wanted = request(&server.url());
     wanted.metrics = vec![metric("one", "up")];
-    let log = Log::default();
-    let limit = TimeLimit::at(Instant::now() + Duration::from_secs(20));
-    let keys = Keys::default();
-    let _ = collect(
-        &wanted,
-        Means { keys: &keys, policy: &AddressPolicy::Unrestricted, limit: &limit, progress: &log },
-        Timestamp::now(),
-    )
-    .await;
-    let mut steps = log.0.into_inner().unwrap();
-    // A step may turn from one of its parts to the next.
-    steps.dedup_by_key(|step| step.0);
-    let total = steps.len() - 1;
-    assert_eq!(steps.iter().map(|step| step.0).collect::<Vec<_>>(), (0..=total).collect::<Vec<_>>());
-    assert!(steps.iter().all(|step| step.1 == total), "{steps:?}");
-    assert_eq!(steps[0].2, "web latency");
+    let steps = steps(&wanted).await;
+    assert_eq!((steps[0].as_str(), steps[9].as_str()), ("web latency", "metric one"), "{steps:?}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use plimsoll_analysis::record::{BaselineRecord, BasisKind, SourceReason, SourceState};
 use plimsoll_collect::Keys;
 use server::{Server, Version, key, parts, start, start_as, wanted};
-use support::{message, request, run, run_for, source};
+use support::{message, request, run, run_for, source, steps};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -318,4 +318,11 @@ async fn wrong_and_missing_passwords_are_said_and_never_shown() {
     let record = run_for(&wanted(request(""), parts(open.port, true)), keys, Duration::from_secs(30)).await;
     assert!(record.complete, "{}", message(&record));
     assert!(source(&record).warnings[0].contains("asks for no password"), "{:?}", source(&record).warnings);
+}
+
+#[tokio::test]
+async fn a_run_says_how_far_it_is() {
+    let Some(server) = start(Version::ALL[0], &[]) else { return };
+    let expected = ["cache server", "cache sample", "cache keys", "cache sessions", "redis"];
+    assert_eq!(steps(&wanted(request(""), server.request())).await, expected);
 }

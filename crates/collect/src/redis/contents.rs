@@ -9,7 +9,6 @@ use plimsoll_analysis::record::{BaselineRecord, Basis, BasisKind};
 use plimsoll_analysis::request::CacheRequest;
 use redis::Value;
 
-use super::Notes;
 use super::client::Client;
 use super::command::Command;
 use super::figures::{Snapshot, snapshot};
@@ -17,7 +16,9 @@ use super::info::{Database, Info};
 use super::sampling::{Findings, sample};
 use super::scan::Walk;
 use super::sessions::{self, Sessions};
+use super::{Notes, STEPS};
 use crate::failure::Failure;
+use crate::progress::Progress;
 
 /// Part of the time that the sample may take where sessions are counted afterwards.
 const SAMPLE_PART: f64 = 0.6;
@@ -27,13 +28,14 @@ pub(crate) async fn collect(
     client: &mut Client,
     cache: &CacheRequest,
     last: &Snapshot,
+    progress: &dyn Progress,
     record: &mut BaselineRecord,
     notes: &mut Notes,
 ) -> Result<(), Failure> {
     let from = Timestamp::now();
     let mut findings = Findings::default();
     let mut found = None;
-    let result = read(client, cache, last, &mut findings, &mut found).await;
+    let result = read(client, cache, last, progress, &mut findings, &mut found).await;
     let basis = Basis {
         kind: BasisKind::Instant,
         from,
@@ -62,6 +64,7 @@ async fn read(
     client: &mut Client,
     cache: &CacheRequest,
     last: &Snapshot,
+    progress: &dyn Progress,
     findings: &mut Findings,
     found: &mut Option<Sessions>,
 ) -> Result<(), Failure> {
@@ -71,11 +74,13 @@ async fn read(
     let whole = Duration::from_millis(cache.max_duration_ms);
     let wants_sessions = !cache.session_prefix.is_empty();
     let begun = std::time::Instant::now();
+    progress.step(2, STEPS, "cache keys");
     if cache.sample_keys > 0 {
         let part = if wants_sessions { whole.mul_f64(SAMPLE_PART) } else { whole };
         let mut walk = Walk::new(client, part, cache.duty_percent);
         sample(&mut walk, &databases, cache, last.info.used_memory_dataset, findings).await?;
     }
+    progress.step(3, STEPS, "cache sessions");
     if !wants_sessions {
         return Ok(());
     }

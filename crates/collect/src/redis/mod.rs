@@ -32,12 +32,15 @@ use self::client::{Client, Spent};
 use self::connect::{Secured, Way, connect};
 use crate::Means;
 use crate::failure::{Failure, judged};
+use crate::progress::Progress;
 
 /// Name of the source in a record.
 const NAME: &str = "redis";
 /// What to do where the server says nothing of what was asked for.
 const NO_DATA: &str = "the server answered and INFO holds no figure of what was asked for; check that it is a Redis or \
                        Valkey, and what stands between it and us";
+/// How many steps a run has, for progress.
+const STEPS: usize = 4;
 /// Most warnings that a record takes of one source.
 const MAX_WARNINGS: usize = 10;
 
@@ -57,6 +60,7 @@ pub(crate) async fn collect(
     record: &mut BaselineRecord,
 ) -> Source {
     let started = Instant::now();
+    means.progress.step(0, STEPS, "cache server");
     let mut notes = Notes::default();
     if let Err(failure) = read(request, source, means, record, &mut notes).await {
         notes.failures.push(failure);
@@ -66,6 +70,7 @@ pub(crate) async fn collect(
     judged.cost = Some(notes.spent.cost());
     notes.warnings.truncate(MAX_WARNINGS);
     judged.warnings = notes.warnings;
+    means.progress.step(STEPS, STEPS, NAME);
     judged.duration_ms = Some(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     judged
 }
@@ -89,7 +94,7 @@ async fn read(
         None => connect(&address, way, &mut notes.warnings).await?,
         Some(sentinel) => sentinel::master(&address, sentinel, means.keys, way, notes).await?,
     };
-    let result = sections(&mut client, request, record, notes).await;
+    let result = sections(&mut client, request, means.progress, record, notes).await;
     notes.spent = notes.spent.and(client.spent());
     result
 }
@@ -97,6 +102,7 @@ async fn read(
 async fn sections(
     client: &mut Client,
     request: &BaselineRequest,
+    progress: &dyn Progress,
     record: &mut BaselineRecord,
     notes: &mut Notes,
 ) -> Result<(), Failure> {
@@ -104,7 +110,8 @@ async fn sections(
     let first = figures::snapshot(client).await?;
     figures::check_kind(&first.info, client.shown(), &mut notes.warnings)?;
     figures::record_lifetime(&first, record);
+    progress.step(1, STEPS, "cache sample");
     let last = figures::second_snapshot(client, &first, request.sample_seconds, record, notes).await?;
     figures::record_counters(&last, record);
-    contents::collect(client, cache, &last, record, notes).await
+    contents::collect(client, cache, &last, progress, record, notes).await
 }

@@ -60,6 +60,15 @@ impl Hasher for Itself {
 const MAX_SEEN: usize = 1_000_000;
 
 impl Seen {
+    /// With room for so many keys, so that it need not grow on the way.
+    pub(crate) fn for_keys(keys: u64) -> Self {
+        let keys = usize::try_from(keys).unwrap_or(MAX_SEEN).min(MAX_SEEN);
+        Self {
+            hashes: HashSet::with_capacity_and_hasher(keys, BuildHasherDefault::default()),
+            ..Self::default()
+        }
+    }
+
     /// Whether a key of a database is new.
     pub(crate) fn is_new(&mut self, database: u32, key: &[u8]) -> bool {
         self.hashes.len() >= MAX_SEEN || self.hashes.insert(self.state.hash_one((database, key)))
@@ -151,7 +160,7 @@ pub(crate) async fn sample(
     findings: &mut Findings,
 ) -> Result<(), Failure> {
     findings.sample.dataset_bytes = dataset_bytes;
-    let mut seen = Seen::default();
+    let mut seen = Seen::for_keys(cache.sample_keys);
     let mut places = Vec::new();
     for (database, total, quota) in quotas(databases, cache.sample_keys) {
         findings.sample.strata.push(Stratum { total, complete: total == 0, keys: Vec::new() });

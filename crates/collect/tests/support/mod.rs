@@ -18,12 +18,13 @@ pub mod remote_write;
 pub mod servers;
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use plimsoll_analysis::record::{BaselineRecord, Source};
 use plimsoll_analysis::request::{self, ApiRequest, BaselineRequest, PrometheusRequest, WebRequest};
-use plimsoll_collect::{AddressPolicy, Keys, Means, NoProgress, TimeLimit, collect};
+use plimsoll_collect::{AddressPolicy, Keys, Means, NoProgress, Progress, TimeLimit, collect};
 
 /// A request for everything, with the default names, of the server at `url`.
 pub fn request(url: &str) -> BaselineRequest {
@@ -78,6 +79,31 @@ pub async fn run_for(request: &BaselineRequest, keys: Keys, limit: Duration) -> 
     let policy = &AddressPolicy::Unrestricted;
     collect(request, Means { keys: &keys, policy, limit: &limit, progress: &NoProgress }, Timestamp::now())
         .await
+}
+
+/// Every step that a run announced: how many were done, of how many, and what began.
+#[derive(Default)]
+pub struct Steps(Mutex<Vec<(usize, usize, String)>>);
+
+impl Progress for Steps {
+    fn step(&self, done: usize, total: usize, what: &str) {
+        self.0.lock().unwrap().push((done, total, what.to_owned()));
+    }
+}
+
+/// Runs a request and gives the names of its steps, which must count from 0 to their total.
+pub async fn steps(request: &BaselineRequest) -> Vec<String> {
+    let steps = Steps::default();
+    let limit = TimeLimit::at(Instant::now() + Duration::from_secs(60));
+    let (keys, policy) = (&Keys::default(), &AddressPolicy::Unrestricted);
+    collect(request, Means { keys, policy, limit: &limit, progress: &steps }, Timestamp::now()).await;
+    let mut steps = steps.0.into_inner().unwrap();
+    // A step may turn from one of its parts to the next.
+    steps.dedup_by_key(|step| step.0);
+    let total = steps.len() - 1;
+    assert!(steps.iter().map(|step| step.0).eq(0..=total), "{steps:?}");
+    assert!(steps.iter().all(|step| step.1 == total), "{steps:?}");
+    steps.into_iter().map(|step| step.2).collect()
 }
 
 /// The only source of a record.
