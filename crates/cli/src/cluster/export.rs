@@ -69,7 +69,7 @@ pub(crate) async fn run(
     }
     let name = args.name.clone().unwrap_or_else(|| default_name(&args.object.name));
     let exported = exported(map, &name, &args.object.name, &chosen);
-    let yaml = serde_yaml::to_string(&exported).map_err(Failure::failed)?;
+    let yaml = yaml(&exported)?;
     write!(
         out,
         "# Performance of baseline {}, namespace {}, from {} to {} (run {}).\n\
@@ -109,6 +109,17 @@ fn exported(map: ConfigMap, name: &str, baseline: &str, chosen: &kept::Chosen) -
             .map(|data| data.into_iter().filter(|(key, _)| is_record(key.as_str())).collect()),
         immutable: None,
     }
+}
+
+/// The object as text: what names it first, the record last.
+fn yaml(map: &ConfigMap) -> Result<String, Failure> {
+    let mut value = serde_json::to_value(map).map_err(Failure::failed)?;
+    if let Some(object) = value.as_object_mut() {
+        for key in ["data", "binaryData"] {
+            object.shift_remove_entry(key).map(|(key, value)| object.insert(key, value));
+        }
+    }
+    serde_yaml::to_string(&value).map_err(Failure::failed)
 }
 
 fn default_name(baseline: &str) -> String {

@@ -75,6 +75,11 @@ async fn an_exported_record_comes_back_with_the_same_hash() {
         let (kept, sha256) = server(&record);
         let (result, yaml, err) = export(&kept, None).await;
         assert_eq!((result, err.as_str()), (Ok(0), ""));
+        let place = |key: &str| yaml.find(key).unwrap();
+        assert!(
+            place("\nmetadata:") < yaml.find("\ndata:").unwrap_or_else(|| place("\nbinaryData:")),
+            "names first"
+        );
         let found = record_file::parse("exported.yaml", &yaml).unwrap();
         assert_eq!((&found.record, found.sha256.as_ref()), (&record, Some(&sha256)));
         // Applied to a cluster, it is what compareTo {type: Record} reads.
