@@ -111,6 +111,12 @@ impl Gauges {
         }
     }
 
+    /// Namespace and name of every baseline that is shown.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Key> {
+        self.lock().shown.keys().cloned().collect()
+    }
+
     /// Shows a baseline no more.
     pub fn remove(&self, key: &Key) {
         let mut inner = self.lock();
@@ -200,7 +206,7 @@ mod tests {
     }
 
     fn shown(gauges: &Gauges) -> Vec<String> {
-        gauges.lock().shown.keys().map(|key| key.1.clone()).collect()
+        gauges.shown().into_iter().map(|key| key.1).collect()
     }
 
     #[test]
