@@ -79,7 +79,9 @@ pub(crate) fn full() -> [Value; 3] {
             "confidence": "95%", "alignment": "HourOfWeek",
         },
         "deletionPolicy": "Retain",
-        "prometheusRule": {"enabled": true, "labels": {"release": "prometheus"}},
+        "prometheusRule": {
+            "enabled": true, "labels": {"release": "prometheus"}, "exporterMatchers": "namespace=\"smart-dairy\"",
+        },
     }));
     let other = with(
         one.clone(),
@@ -141,6 +143,8 @@ pub(crate) fn full_status(metadata: &Value) -> Value {
             "against": "before-1", "recordSha256": "b", "verdict": "Improved",
             "changes": [{"indicator": "web.latency.p95", "verdict": "Improved", "change": "151ms -> 13ms (-91%)"}],
         },
+        "deletionPolicy": "Retain",
+        "prometheusRule": {"run": "dairy-0", "hash": "d", "name": "dairy", "alerts": 7, "message": "Written."},
         "judgement": {"run": "dairy-0", "hash": "v1:c", "findings": 1, "top": ["slow-statement: 7"]},
         "sources": [{
             "name": "prometheus", "state": "Failed", "reason": "NoData", "message": "Nothing.", "durationMs": 1,

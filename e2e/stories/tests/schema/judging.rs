@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::bases::least_with;
 use crate::case::{Case, Expected};
+use crate::rules::Rule;
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
@@ -112,5 +113,68 @@ fn comparisons() -> Vec<Case> {
         made(json!({"type": "Record"}), Expected::Refused),
         made(json!({"type": "Record", "record": {"configMapRef": {"name": "a"}}}), Expected::Accepted),
         made(json!({"type": "Window"}), Expected::Refused),
+    ]
+}
+
+/// The CEL rules of objectives and comparisons.
+pub(crate) fn rules() -> Vec<Rule> {
+    let objective =
+        |objective: Value| least_with(&[("/web", json!({})), ("/objectives", json!([objective]))]);
+    let compare = |compare: Value| least_with(&[("/compareTo", compare)]);
+    let page = json!({"name": "a", "indicator": "web.errorRatio", "lessThan": "1%"});
+    let query = json!({"name": "a", "query": "up", "unit": "Count", "greaterThan": "1"});
+    let changed = |base: &Value, key: &str, value: Value| {
+        let mut changed = base.clone();
+        changed[key] = value;
+        objective(changed)
+    };
+    let without = |base: &Value, key: &str| {
+        let mut without = base.clone();
+        without.as_object_mut().expect("an object").shift_remove(key);
+        objective(without)
+    };
+    let of_workloads = |one: &Value| {
+        let sources = json!({"workloads": {"selector": {}}});
+        least_with(&[("/sources", sources), ("/objectives", json!([one]))])
+    };
+    let record = json!({"configMapRef": {"name": "a"}});
+    vec![
+        (
+            "exactly one of indicator and query is set",
+            vec![objective(page.clone()), objective(query.clone())],
+            vec![changed(&query, "indicator", json!("web.errorRatio")), without(&page, "indicator")],
+        ),
+        (
+            "unit is set exactly with query",
+            vec![objective(query.clone())],
+            vec![without(&query, "unit"), changed(&page, "unit", json!("Ratio"))],
+        ),
+        (
+            "exactly one of lessThan and greaterThan is set",
+            vec![objective(page.clone())],
+            vec![changed(&page, "greaterThan", json!("0%")), without(&page, "lessThan")],
+        ),
+        (
+            "an objective's query needs sources.prometheus",
+            vec![objective(query.clone()), least_with(&[("/objectives", json!([]))])],
+            vec![of_workloads(&query)],
+        ),
+        (
+            "baseline is set exactly when type is Baseline",
+            vec![compare(json!({"type": "Baseline", "baseline": {"name": "before"}}))],
+            vec![
+                compare(json!({"type": "Baseline"})),
+                compare(json!({"type": "PreviousRun", "baseline": {"name": "before"}})),
+            ],
+        ),
+        (
+            "record is set exactly when type is Record",
+            vec![compare(json!({"type": "Record", "record": record}))],
+            vec![
+                compare(json!({"type": "Record"})),
+                compare(json!({"type": "PreviousRun", "record": record})),
+                compare(json!({"type": "Baseline", "baseline": {"name": "before"}, "record": record})),
+            ],
+        ),
     ]
 }

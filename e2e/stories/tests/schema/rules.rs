@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bases::{full, least, least_with, with};
 use crate::case::{Case, Expected};
+use crate::judging;
 
 /// Cases of each rule of the schema.
 ///
@@ -51,6 +52,7 @@ fn table() -> Vec<Rule> {
     table.extend(of_prometheus());
     table.extend(of_headers());
     table.extend(sources::table());
+    table.extend(judging::rules());
     table
 }
 
