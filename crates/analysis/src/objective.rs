@@ -111,7 +111,7 @@ fn decide(record: &BaselineRecord, objective: &Objective, reading: &Reading<'_>)
     let decision = match known(reading) {
         Known::Exact { value, bucket } => by_value(objective, value, bucket),
         Known::Between { low, high } => by_interval(objective, low, high)
-            .ok_or_else(|| message::straddling(objective, low, high, basis.resolution_ms.is_some()))?,
+            .ok_or_else(|| message::straddling(objective, basis.resolution_ms.is_some()))?,
     };
     samples::enough(record, objective, reading, decision.verdict)?;
     Ok(decision)

@@ -9,6 +9,9 @@ use crate::request::Unit;
 /// Longest message, characters.
 pub(super) const MAX_MESSAGE: usize = 480;
 
+/// A figure of so many targets is said as a multiple.
+const FAR: f64 = 2.0;
+
 /// The bound's side, as the spec writes it.
 pub(super) fn bound(comparison: Bound) -> &'static str {
     match comparison {
@@ -71,7 +74,6 @@ pub(super) fn decided(
 fn relation(objective: &Objective, decision: &Decision) -> String {
     let (target, unit) = (objective.target, objective.unit);
     let side = if decision.decided_by < target { "below" } else { "above" };
-    let distance = super::margin(objective, decision.decided_by).map(f64::abs);
     let is_interval = matches!(decision.known, Known::Between { .. });
     if decision.decided_by == target {
         // A bucket that ends at its target keeps it; a figure that equals it does not.
@@ -88,23 +90,29 @@ fn relation(objective: &Objective, decision: &Decision) -> String {
         return format!("just {side} the target of {}", objective.target_text);
     }
     let at_least = if is_interval { "at least " } else { "" };
+    let times = decision.decided_by / target;
+    if times.is_finite() && times >= FAR {
+        return format!("{at_least}{} times the target of {}", number(times), objective.target_text);
+    }
+    // A percentage of a percentage would be read as its points.
+    let distance = match unit {
+        Unit::Ratio => Some(format!("{} points", number((decision.decided_by - target).abs() * 100.0))),
+        _ => super::margin(objective, decision.decided_by).map(|margin| format!("{}%", number(margin.abs()))),
+    };
     match distance {
-        Some(percent) => {
-            format!("{side} the target of {} by {at_least}{}%", objective.target_text, number(percent))
-        }
+        Some(distance) => format!("{side} the target of {} by {at_least}{distance}", objective.target_text),
         None => format!("{side} the target of {}", objective.target_text),
     }
 }
 
 /// Why an interval with the target inside is no verdict, and what to do.
-pub(super) fn straddling(objective: &Objective, low: f64, high: Option<f64>, is_histogram: bool) -> String {
+pub(super) fn straddling(objective: &Objective, is_histogram: bool) -> String {
     let remedy = if is_histogram {
         format!("give the histogram a bucket bound at {}", objective.target_text)
     } else {
         "measure it with a histogram that spec.database.latencyHistogram names".to_owned()
     };
-    let known = between(low, high, objective.unit);
-    format!("all that is known is {known}, and the target of {} lies within; {remedy}", objective.target_text)
+    format!("the target of {} lies within; {remedy}", objective.target_text)
 }
 
 /// The message where there is no verdict.
