@@ -136,7 +136,8 @@ fn blocks(record: &mut BaselineRecord, before: &DatabaseCounters, now: &Database
     };
     let (Some(analysis), Some(ratio)) = (&mut record.database_analysis, part(hit, read)) else { return };
     analysis.cache_hit_ratio = Some(ratio);
-    record.basis.insert(BLOCKS.to_owned(), basis(before.at, now.at, None));
+    let samples = hit.saturating_add(read);
+    record.basis.insert(BLOCKS.to_owned(), basis(before.at, now.at, Some(samples)));
 }
 
 fn statements(

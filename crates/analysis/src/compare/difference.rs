@@ -26,6 +26,8 @@ pub(super) struct Difference {
     pub(super) scale: Scale,
     pub(super) before: f64,
     pub(super) after: f64,
+    /// Whether the values are parts of one.
+    pub(super) is_part: bool,
     /// 1 where more is worse, -1 where less is.
     sign: f64,
     /// The largest change for the worse that is allowed, on the scale.
@@ -44,6 +46,15 @@ struct Shift {
     worse: f64,
     error: f64,
     freedom: f64,
+}
+
+/// What is missing to a verdict.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Missing {
+    /// So many times the data.
+    Data(f64),
+    /// The readings of the buckets differ: more data would not bring them together.
+    FinerBuckets,
 }
 
 /// What is compared, and how.
@@ -98,6 +109,7 @@ impl Difference {
             scale,
             before: from,
             after: to,
+            is_part,
             sign,
             allowed,
             shifts,
@@ -128,6 +140,19 @@ impl Difference {
             (shift.worse - margin, shift.worse + margin)
         });
         ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end.0), high.max(end.1)))
+    }
+
+    /// What would decide an interval that straddles what is allowed, if the values stayed what they are: margins fall with the
+    /// root of the data, the distance of two readings does not.
+    pub(super) fn missing(&self, level: f64) -> Missing {
+        let rooms = || self.shifts.iter().map(|shift| shift.worse - self.allowed);
+        if rooms().any(|room| room > 0.0) && rooms().any(|room| room < 0.0) {
+            return Missing::FinerBuckets;
+        }
+        let times = self.shifts.iter().zip(rooms()).map(|(shift, room)| {
+            (student::exceeded(level / 2.0, shift.freedom) * shift.error / room).powi(2)
+        });
+        Missing::Data(times.fold(1.0, f64::max))
     }
 
     /// A change for the worse as the change itself, as a part of the value before. `None` where that is not above 0.

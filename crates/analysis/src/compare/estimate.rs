@@ -128,3 +128,6 @@ fn whole(reading: Reading, slots: Vec<Slot>, samples: f64) -> Option<Estimate> {
 pub(super) fn count(slots: usize) -> f64 {
     slots as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::record::{BaselineRecord, NumberSeries, RatioSeries};
 const LEAST_SLOTS: usize = 12;
 /// Fewest of them that are worth an independent one. Below, the variance is known so badly that a verdict would mean nothing:
 /// `docs/measurement.md` has what was simulated.
-pub(super) const LEAST_EFFECTIVE: f64 = 4.0;
+pub(super) const LEAST_EFFECTIVE: f64 = 5.0;
 /// Fewest effective observations of a part without slots: the normal approximation of a part begins here.
 const LEAST_COUNTED: f64 = 30.0;
 

@@ -258,3 +258,6 @@ impl<'a> Merged<'a> {
         Reading { value, influence, noise: self.noise(weights, table.rows.len()) * gain.powi(2) }
     }
 }
+
+#[cfg(test)]
+mod tests;

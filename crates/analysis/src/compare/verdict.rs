@@ -1,8 +1,11 @@
 //! From differences to verdicts, and the words and numbers that explain them.
 
-use super::difference::{Difference, Scale, Terms};
+use super::difference::{Difference, Missing, Terms};
 use super::holm::Step;
 use crate::judgement::ChangeVerdict;
+
+/// Beyond so many times the data nobody waits for them.
+const MOST_TIMES: f64 = 50.0;
 
 /// How one difference came out.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +55,10 @@ pub(super) fn decide(
             ),
         }
     } else {
-        (ChangeVerdict::Inconclusive, format!("{}, {allowed} is allowed{}", words.range(), words.more_data()))
+        (
+            ChangeVerdict::Inconclusive,
+            format!("{}, {allowed} is allowed{}", words.range(), words.remedy(step.level)),
+        )
     };
     let percent = words.percent();
     Outcome { verdict, percent, rule: format!("{verdict:?}: {reason} ({evidence})") }
@@ -78,14 +84,12 @@ impl Words<'_> {
         (one.is_finite() && other.is_finite()).then_some((one.min(other), one.max(other)))
     }
 
-    /// How large a change on the scale is, without its sign: percent of the value before, or points where that is 0.
+    /// How large a change on the scale is, without its sign: percent of the value before, or points of a part that was 0.
     fn size(&self, worse: f64) -> String {
-        match (self.difference.relative(worse), self.difference.scale) {
-            (Some(part), _) if part.is_finite() => number(part.abs() * 100.0) + "%",
-            (_, Scale::Difference) if self.difference.before == 0.0 => {
-                number(worse.abs() * 100.0) + " points"
-            }
-            _ => number(worse.abs()),
+        match self.difference.relative(worse).filter(|part| part.is_finite()) {
+            Some(part) => number(part.abs() * 100.0) + "%",
+            None if self.difference.is_part => number(worse.abs() * 100.0) + " points",
+            None => number(worse.abs()),
         }
     }
 
@@ -95,16 +99,16 @@ impl Words<'_> {
         format!("between {} and {}", side(self.low), side(self.high))
     }
 
-    /// How many times the data would decide, if the values stayed what they are: margins fall with the root of the data.
-    fn more_data(&self) -> String {
-        let middle = f64::midpoint(self.low, self.high);
-        let margin = (self.high - self.low) / 2.0;
-        let room = (middle - self.difference.allowed).abs();
-        let times = (margin / room).powi(2);
-        if (1.0..=50.0).contains(&times) {
-            format!("; if it stays so, {} times the data would tell", number((times * 1.1).max(1.1)))
-        } else {
-            "; it is too close to call".to_owned()
+    /// What would decide it.
+    fn remedy(&self, level: f64) -> String {
+        match self.difference.missing(level) {
+            Missing::FinerBuckets => {
+                "; the buckets around it are too coarse to tell, finer ones would".to_owned()
+            }
+            Missing::Data(times) if times <= MOST_TIMES => {
+                format!("; if it stays so, {} times the data would tell", number((times * 1.1).max(1.1)))
+            }
+            Missing::Data(_) => "; it is too close to call".to_owned(),
         }
     }
 }
