@@ -13,7 +13,7 @@ use plimsoll_cluster::{Server, server};
 use serde_json::{Value, json};
 
 use super::progress::{mean_and_error, missing, seconds};
-use super::server::{Folder, Running, as_account, free_port};
+use super::server::{Folder, Running, START, as_account, free_port};
 use super::{binary, median, output, spread};
 
 /// How to measure.
@@ -160,6 +160,12 @@ impl Postgres {
         command.args(["-c", "shared_preload_libraries=pg_stat_statements", "-c", "shared_buffers=256MB"]);
         let running = Running::start(command, folder, port)?;
         let postgres = Self { bin: bin.to_owned(), running };
+        // It listens before it lets anybody in.
+        let begun = Instant::now();
+        while !postgres.program("pg_isready").stdout(Stdio::null()).status()?.success() {
+            ensure!(begun.elapsed() < START, "PostgreSQL lets nobody in after {} s", START.as_secs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         for (database, statement) in [
             ("postgres", format!("CREATE DATABASE {DATABASE}")),
             (DATABASE, "CREATE EXTENSION pg_stat_statements".to_owned()),
@@ -178,7 +184,6 @@ impl Postgres {
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", self.running.port.to_string())
             .env("PGUSER", "postgres")
-            // Right after its start the server may still say that it is starting.
             .env("PGCONNECT_TIMEOUT", "10");
         command
     }

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 
 /// The account of servers that refuse to run as root.
 const NOBODY: u32 = 65_534;
-/// Longest until a server listens.
-const START: Duration = Duration::from_secs(60);
+/// Longest until a server listens, and until it serves.
+pub(super) const START: Duration = Duration::from_secs(60);
 
 /// A folder that is removed when it is dropped.
 pub(super) struct Folder {
