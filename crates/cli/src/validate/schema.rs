@@ -56,7 +56,9 @@ impl<'a> Structure<'a> {
     pub(crate) fn check(&mut self, schema: &Value, node: &Node, path: &Path) {
         if matches!(node.content, Content::Null) {
             // A null of a field is dropped before it comes here; one of a list is not.
-            if schema["nullable"] != true {
+            // Where null is allowed, the server still wants it among the values of an enum.
+            let is_listed = schema["enum"].as_array().is_none_or(|allowed| allowed.contains(&Value::Null));
+            if schema["nullable"] != true || !is_listed {
                 self.broken(path, format!("must be {}, not null", expected_type(schema)));
             }
             return;

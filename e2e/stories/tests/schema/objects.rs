@@ -85,6 +85,7 @@ fn with_the_seeds_names() -> Value {
         "historyLimit": 3,
         "activeDeadlineSeconds": 600,
         "ttlSecondsAfterFinished": 600,
+        "deletionPolicy": "Delete",
         "web": {
             "latencyHistogram": "http_request_duration_seconds",
             "requestCounter": "http_requests_total",
@@ -151,10 +152,12 @@ pub(crate) async fn shown(server: &Server) -> Result<Vec<String>> {
     let expected = json!([
         ["Name", "string", 0],
         ["Ready", "string", 0],
+        ["Objectives", "string", 0],
         ["Page-P95", "string", 0],
         ["API-P95", "string", 0],
         ["DB-P95", "string", 0],
         ["Cache-Hit", "string", 0],
+        ["Change", "string", 0],
         ["Last-Run", "date", 0],
         ["Age", "date", 0],
         ["Reason", "string", 1],
@@ -172,10 +175,23 @@ pub(crate) async fn shown(server: &Server) -> Result<Vec<String>> {
         // A category takes no names.
         let printed = if name == "plimsoll" { server.kubectl(&["get", name, &cache])? } else { printed? };
         let lines: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
-        let header = ["NAME", "READY", "PAGE-P95", "API-P95", "DB-P95", "CACHE-HIT", "LAST-RUN", "AGE"];
+        let header = [
+            "NAME",
+            "READY",
+            "OBJECTIVES",
+            "PAGE-P95",
+            "API-P95",
+            "DB-P95",
+            "CACHE-HIT",
+            "CHANGE",
+            "LAST-RUN",
+            "AGE",
+        ];
         let row = lines.iter().find(|line| line.first().is_some_and(|first| first.ends_with("stored")));
         let is_right = lines.first().is_some_and(|first| first == &header)
-            && row.is_some_and(|row| row[1..6] == ["True", "412ms", "96ms", "60-240ms", "94.2%"]);
+            && row.is_some_and(|row| {
+                row[1..8] == ["True", "4/5", "412ms", "96ms", "60-240ms", "94.2%", "Improved"]
+            });
         if !is_right {
             wrong.0.push(format!("kubectl get {name}: {printed}"));
         }
