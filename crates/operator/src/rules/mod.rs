@@ -12,10 +12,11 @@ use plimsoll_analysis::hash::sha256_hex;
 use plimsoll_analysis::request::Unit;
 use plimsoll_analysis::{indicator, threshold};
 use plimsoll_api::PerformanceBaselineSpec;
-use plimsoll_api::baseline::{MetricUnit, ObjectiveSpec};
+use plimsoll_api::baseline::ObjectiveSpec;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::baseline::validate;
 use expression::{Assumes, Figure, checked, exporter_matchers, figure, hit_ratio, own, selector};
 
 /// Key of the rules in the ConfigMap of the report.
@@ -147,7 +148,7 @@ fn of_objective(
         (Some(name), _) => (figure(spec, whose.namespace, name)?, unit_of(spec, name)?, title(name)),
         (None, Some(query)) => {
             let unit = objective.unit.ok_or("unit is not set")?;
-            (own(query)?, unit_of_metric(unit), objective.name.clone())
+            (own(query)?, validate::unit_of(unit), objective.name.clone())
         }
         (None, None) => return Err("neither indicator nor query is set".to_owned()),
     };
@@ -287,19 +288,7 @@ fn unit_of(spec: &PerformanceBaselineSpec, name: &str) -> Result<Unit, String> {
     }
     let metric = name.strip_prefix(indicator::METRICS);
     let metric = metric.and_then(|name| spec.metrics.iter().find(|metric| metric.name == name));
-    metric.map(|metric| unit_of_metric(metric.unit)).ok_or_else(|| format!("{name} is not known"))
-}
-
-/// The unit as the arithmetic names it.
-#[must_use]
-pub fn unit_of_metric(unit: MetricUnit) -> Unit {
-    match unit {
-        MetricUnit::Seconds => Unit::Seconds,
-        MetricUnit::Ratio => Unit::Ratio,
-        MetricUnit::Bytes => Unit::Bytes,
-        MetricUnit::Count => Unit::Count,
-        MetricUnit::PerSecond => Unit::PerSecond,
-    }
+    metric.map(|metric| validate::unit_of(metric.unit)).ok_or_else(|| format!("{name} is not known"))
 }
 
 /// What an objective's bound is measured in; `None` where the spec does not tell.
@@ -307,7 +296,7 @@ pub fn unit_of_metric(unit: MetricUnit) -> Unit {
 pub fn unit_of_objective(spec: &PerformanceBaselineSpec, objective: &ObjectiveSpec) -> Option<Unit> {
     match (&objective.indicator, objective.unit) {
         (Some(name), _) => unit_of(spec, name).ok(),
-        (None, unit) => unit.map(unit_of_metric),
+        (None, unit) => unit.map(validate::unit_of),
     }
 }
 

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use plimsoll_api::PerformanceBaseline;
 use plimsoll_testkit::fixtures::{BaselineFixture as _, NAMESPACE};
 use plimsoll_testkit::server::{ObjectKey, ResourceType, Verb};
+use plimsoll_testkit::{FixedClock, every_crash_point};
 use serde_json::{Value, json};
 
 use crate::stage::{DAIRY, Stage, dairy};
@@ -157,4 +158,21 @@ async fn an_objective_without_a_metric_is_named() {
     let status = stage.status().prometheus_rule.unwrap();
     assert_eq!(status.alerts, 2);
     assert!(status.message.unwrap().contains("query: spec.database.latencyHistogram"));
+}
+
+#[tokio::test]
+async fn alerts_that_come_and_go_end_the_same_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let stage = Stage::on(server, FixedClock::at("2026-11-24T10:00:00Z"));
+        serve_the_kind(&stage);
+        stage.server.put(enabled());
+        stage.run().await?;
+        assert!(rule(&stage).is_some() && file(&stage).is_some());
+        edit(&stage, |baseline| baseline.spec.prometheus_rule = None);
+        stage.settle().await?;
+        assert_eq!((rule(&stage), file(&stage)), (None, None));
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
 }

@@ -5,6 +5,7 @@ use plimsoll_api::baseline::{AppliedPolicy, DeletionPolicy};
 use plimsoll_api::{PerformanceBaseline, RUN_KEY_ANNOTATION, UID_LABEL};
 use plimsoll_testkit::fixtures::{BaselineFixture as _, NAMESPACE};
 use plimsoll_testkit::server::Verb;
+use plimsoll_testkit::{FixedClock, every_crash_point};
 
 use crate::stage::{DAIRY, Stage, dairy};
 
@@ -125,4 +126,20 @@ async fn retained_records_outlive_their_baseline_and_are_nobody_elses() {
     for map in &kept {
         assert!(now.contains(map), "{:?} was changed", map.metadata.name);
     }
+}
+
+#[tokio::test]
+async fn an_edit_of_the_policy_is_followed_wherever_the_operator_crashes() {
+    let report = every_crash_point(|server| async move {
+        let stage = Stage::on(server, FixedClock::at("2026-11-24T10:00:00Z"));
+        stage.server.put(dairy());
+        stage.run().await?;
+        set(&stage, DeletionPolicy::Retain);
+        stage.settle().await?;
+        assert_eq!(owned(&stage), [false; 2]);
+        assert_eq!(stage.status().deletion_policy, Some(AppliedPolicy::Retain));
+        Ok::<(), String>(())
+    })
+    .await;
+    report.assert_clean();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_analysis::indicator::{self, METRICS};
 use plimsoll_analysis::judgement::{self, Bound, CompareOptions, Objective};
-use plimsoll_analysis::promql::check_query;
+use plimsoll_analysis::promql::{check_matchers, check_query};
 use plimsoll_analysis::request::{MetricRequest, Unit};
 use plimsoll_analysis::threshold;
 use plimsoll_api::PerformanceBaselineSpec;
@@ -64,6 +64,9 @@ pub(super) fn objectives(
         let Some((indicator, unit)) = subject(spec, objective, &path, &mut queries, errors) else { continue };
         objectives.extend(bounded(objective, &path, indicator, unit, errors));
     }
+    if !queries.is_empty() && spec.sources.prometheus.is_none() {
+        errors.add("spec.objectives", "an objective's query needs spec.sources.prometheus");
+    }
     (objectives, queries)
 }
 
@@ -83,9 +86,6 @@ fn subject(
         }
         (None, Some(query), Some(unit)) => {
             errors.check(format!("{path}.query"), check_query(query));
-            if spec.sources.prometheus.is_none() {
-                errors.add(format!("{path}.query"), "this needs spec.sources.prometheus");
-            }
             if spec.metrics.iter().any(|metric| metric.name == *name) {
                 errors.add(
                     format!("{path}.name"),
@@ -97,11 +97,11 @@ fn subject(
             Some((format!("{METRICS}{name}"), unit))
         }
         (None, Some(_), None) => {
-            errors.add(format!("{path}.unit"), "query needs it: Seconds, Ratio, Bytes, Count or PerSecond");
+            errors.add(path, "query needs unit: Seconds, Ratio, Bytes, Count or PerSecond");
             None
         }
         (Some(_), None, Some(_)) => {
-            errors.add(format!("{path}.unit"), "an indicator has its own unit; leave this out");
+            errors.add(path, "an indicator has its own unit; leave unit out");
             None
         }
         _ => {
@@ -301,8 +301,11 @@ fn percent(path: &str, text: &str, errors: &mut Errors) -> Option<f64> {
     }
 }
 
-/// The labels of the PrometheusRule, which must be labels.
+/// The labels of the PrometheusRule, which must be labels, and the matchers of its exporters.
 pub(super) fn rule_labels(spec: &PerformanceBaselineSpec, errors: &mut Errors) {
+    if let Some(rule) = &spec.prometheus_rule {
+        errors.check("spec.prometheusRule.exporterMatchers", check_matchers(&rule.exporter_matchers));
+    }
     for (name, value) in spec.prometheus_rule.iter().flat_map(|rule| &rule.labels) {
         let path = format!("spec.prometheusRule.labels[{name:?}]");
         if !is_label_name(name) {

@@ -103,8 +103,8 @@ fn an_objective_that_means_nothing_names_the_field_and_what_to_add() {
             "exactly one of lessThan",
         ),
         (one(json!({"name": "a", "lessThan": "1"})), "[0]", "exactly one of indicator"),
-        (one(json!({"name": "a", "query": "up", "lessThan": "1"})), "[0].unit", "Count"),
-        (of("web.latency.p95", json!({"unit": "Count", "lessThan": "3s"})), "[0].unit", "own unit"),
+        (one(json!({"name": "a", "query": "up", "lessThan": "1"})), "[0]", "needs unit"),
+        (of("web.latency.p95", json!({"unit": "Count", "lessThan": "3s"})), "[0]", "own unit"),
         (one(json!({"name": "a", "query": "sum(", "unit": "Count", "lessThan": "1"})), "[0].query", ""),
         (
             one(json!({"name": "busy", "query": "up", "unit": "Count", "lessThan": "1"})),
@@ -135,7 +135,8 @@ fn an_indicator_needs_its_section_or_source() {
     let no_cache = [("/cache", Value::Null), ("/sources/redis", Value::Null)];
     let only_histogram =
         [("/database", json!({"latencyHistogram": "h"})), ("/sources/postgres", Value::Null)];
-    let rows: Vec<(Vec<(&str, Value)>, Value, &str)> = vec![
+    type Row<'a> = (Vec<(&'a str, Value)>, Value, &'a str);
+    let rows: Vec<Row<'_>> = vec![
         (vec![("/web", Value::Null)], seconds("web.latency.p50"), "spec.web"),
         (vec![("/api", Value::Null)], less("api.errorRatio"), "spec.api"),
         (no_database.to_vec(), seconds("database.queryTime.p95"), "spec.database"),
@@ -269,4 +270,8 @@ fn labels_of_the_rule_are_labels() {
         let path = format!("spec.prometheusRule.labels[\"{name}\"]: ");
         assert!(errors.len() == 1 && errors[0].starts_with(&path), "{errors:?}");
     }
+    let of = |matchers: &str| json!({"enabled": true, "exporterMatchers": matchers});
+    assert!(judged(&[("/prometheusRule", of("namespace=\"farm\","))]).is_ok());
+    let errors = judged(&[("/prometheusRule", of("a=\"b\"} or vector(1) #"))]).unwrap_err();
+    assert!(errors[0].starts_with("spec.prometheusRule.exporterMatchers: "), "{errors:?}");
 }

@@ -21,6 +21,7 @@ use plimsoll_analysis::request::{
 use plimsoll_api::PerformanceBaselineSpec;
 
 pub use judging::{CompareWith, ValidComparison};
+pub(crate) use sections::unit_of;
 
 use super::spec_hash::spec_hash;
 use crate::schedule::Schedule;

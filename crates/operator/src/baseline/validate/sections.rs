@@ -112,7 +112,7 @@ pub(super) fn custom(index: usize, spec: &CustomMetricSpec, errors: &mut Errors)
 }
 
 /// The unit, as requests name it.
-pub(super) fn unit_of(unit: MetricUnit) -> Unit {
+pub(crate) fn unit_of(unit: MetricUnit) -> Unit {
     match unit {
         MetricUnit::Seconds => Unit::Seconds,
         MetricUnit::Ratio => Unit::Ratio,
