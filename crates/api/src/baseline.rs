@@ -182,7 +182,7 @@ pub struct PerformanceBaselineSpec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub suspend: bool,
     /// How many finished runs keep their ConfigMaps; those of older runs are deleted. The newest complete run keeps its
-    /// own in any case.
+    /// own in any case, and so does the run that the last one is compared with.
     #[serde(default = "default_history_limit")]
     #[schemars(range(min = 1, max = 20))]
     pub history_limit: i32,

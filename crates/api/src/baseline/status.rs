@@ -15,8 +15,10 @@ pub struct PerformanceBaselineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready: a complete record for the current spec exists. Reconciling: a run is under way. Stalled: a person is needed,
-    /// waiting alone will not mend it. SourcesAvailable: the last finished run could read every source. Reason and message
-    /// say why and what to do.
+    /// waiting alone will not mend it. SourcesAvailable: the last finished run could read every source.
+    /// ObjectivesMet: every objective is met; Unknown where one cannot be judged and none is missed. Regressed: the last
+    /// finished run is worse than the one it is compared with; False where it is better or as good, Unknown where the data
+    /// do not allow to say. Reason and message say why and what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
@@ -42,7 +44,8 @@ pub struct PerformanceBaselineStatus {
     /// Finished runs whose records are kept, newest first; at most historyLimit, and the newest complete one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<KeptRun>,
-    /// How each objective came out in the last finished run, in the spec's order.
+    /// How each objective came out in the last finished run, in the spec's order. Where status would pass 8 KiB, those that
+    /// are met are left out first; judgement.json has all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
     pub objectives: Vec<ObjectiveStatus>,

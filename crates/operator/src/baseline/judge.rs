@@ -26,6 +26,9 @@ pub const RECORD_MISMATCH: &str = "RecordMismatch";
 /// A record cannot be read by this version.
 pub const RECORD_UNREADABLE: &str = "RecordUnreadable";
 
+/// Hash of a judgement by a spec that means nothing.
+const INVALID: &str = "invalid";
+
 /// Why a record cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
@@ -144,7 +147,9 @@ pub fn is_of(hash: &str, spec_part: &str) -> bool {
 /// The hash of what a run is judged by. The run before it is decided once and for all, and so no part of it.
 #[must_use]
 pub fn hash(view: &View, target: &Target) -> String {
-    let compare = view.valid.as_ref().ok().and_then(|valid| valid.comparison.as_ref());
+    // What was judged by a spec that means nothing is judged again as soon as it means something.
+    let Ok(valid) = &view.valid else { return INVALID.to_owned() };
+    let compare = valid.comparison.as_ref();
     let target = match target {
         _ if compare.is_none_or(|compare| compare.with == CompareWith::PreviousRun) => {
             return spec_part(view);

@@ -61,7 +61,7 @@ fn a_record_is_judged_again_exactly_when_what_it_is_judged_by_changes() {
             "a direction",
             |it| {
                 it.spec.metrics =
-                    set(json!([{"name": "a", "query": "up", "unit": "Count", "better": "Lower"}]))
+                    set(json!([{"name": "a", "query": "up", "unit": "Count", "better": "Lower"}]));
             },
             Need::Yes,
         ),
@@ -172,4 +172,22 @@ fn a_judgement_names_its_record_and_what_there_was_to_compare_with() {
     assert_eq!(without.not_compared, Some(nothing.clone()));
     let gone = judge(&view, &Material { record: Err(nothing.clone()), ..material(None) });
     assert_eq!(gone.opinion, Err(nothing));
+}
+
+#[test]
+fn a_run_that_ends_while_the_spec_means_nothing_is_judged_when_it_does_again() {
+    let mut baseline = dairy();
+    baseline.spec.objectives = objectives("3s");
+    let mut world = World::new(baseline);
+    world.reconcile().unwrap();
+    world.edit(|it| it.spec.window = "soon".to_owned());
+    let job = world.job().unwrap();
+    (job.stage, job.finished) = (Stage::Delivers(None), true);
+    world.reconcile().unwrap();
+    let told = |world: &World| world.baseline.status.clone().unwrap().objectives.len();
+    assert_eq!((told(&world), need(&world.view())), (0, Need::No));
+    world.edit(|it| it.spec.window = "5m".to_owned());
+    assert_eq!(need(&world.view()), Need::Yes);
+    world.reconcile().unwrap();
+    assert_eq!((told(&world), need(&world.view())), (1, Need::No));
 }

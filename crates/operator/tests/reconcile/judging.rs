@@ -337,7 +337,7 @@ async fn what_became_of_a_record_that_is_gone_or_was_changed_is_told_and_nothing
             altered(&stage, &name);
         }
         edit(&stage, |it| {
-            it.spec.objectives = dairy().objectives(&objectives("2s", "500ms")).spec.objectives
+            it.spec.objectives = dairy().objectives(&objectives("2s", "500ms")).spec.objectives;
         });
         stage.settle().await.unwrap();
         let says = if is_deleted { "Unknown: RecordMissing" } else { "Unknown: RecordMismatch" };
