@@ -324,7 +324,9 @@ fn headers() -> Vec<Case> {
 /// The baselines that we show.
 pub(crate) fn examples() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for file in ["baseline.yaml", "local/baseline.yaml"] {
+    for file in
+        ["baseline.yaml", "local/baseline.yaml", "before-after/before.yaml", "before-after/after.yaml"]
+    {
         let path = root().join("examples/smart-dairy").join(file);
         for mut object in documents(&std::fs::read_to_string(&path)?)? {
             object["metadata"]["namespace"] = json!("default");
