@@ -17,7 +17,7 @@ use super::parse;
 use super::queries::{self, Built, Query, Range, Selector};
 use super::requests::{Counter, Requests};
 use super::session::{MAX_WARNINGS, Session, Unread};
-use super::slots::{Grid, Slot, common, significant, thousandths};
+use super::slots::{Grid, MOST, common, significant, thousandths};
 use crate::failure::cleaned;
 
 /// Longest that one of these queries may take: less than the figures' own, since the measured system's server computes it.
@@ -194,7 +194,7 @@ async fn classic(
     let slots = slots
         .into_iter()
         .filter_map(|(slot, buckets)| Some((slot, ClassicHistogram::new(buckets).ok()?.intervals())));
-    Ok(common(&slots.collect::<Vec<Slot>>()))
+    Ok(common(slots.collect()))
 }
 
 async fn native(
@@ -205,14 +205,11 @@ async fn native(
     let found = matrix(session, grid, queries::native_sum(histogram, slot(grid))).await?;
     let mut slots: BTreeMap<u32, _> = BTreeMap::new();
     for point in found.iter().flat_map(|series| &series.histograms) {
-        let intervals = point.1.buckets();
-        if let Some(slot) =
-            grid.slot_at(point.0).filter(|_| intervals.iter().all(|one| one.count.is_finite()))
-        {
-            slots.insert(slot, intervals);
+        if let Some(slot) = grid.slot_at(point.0) {
+            slots.insert(slot, point.1.buckets());
         }
     }
-    Ok(common(&slots.into_iter().collect::<Vec<Slot>>()))
+    Ok(common(slots.into_iter().collect()))
 }
 
 /// Failed and all requests; with requests and no series that matches the errors none failed.
@@ -227,11 +224,11 @@ async fn ratio(
     let whole = by_slot(session, grid, queries::increase(counter, slot(grid))).await?;
     let part = by_slot(session, grid, queries::increase(errors, slot(grid))).await?;
     let mut ratio = RatioSeries::default();
-    for (slot, whole) in whole {
+    for (slot, whole) in whole.into_iter().filter(|(_, whole)| *whole <= MOST) {
         let part = part.get(&slot).copied().unwrap_or_default().clamp(0.0, whole.max(0.0));
         ratio.slots.push(slot);
         ratio.part.push(thousandths(part));
-        ratio.whole.push(thousandths(whole));
+        ratio.whole.push(thousandths(whole.max(0.0)));
     }
     Ok(ratio)
 }

@@ -11,6 +11,8 @@ const LADDER: [u64; 14] = [10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600,
 const MAX_BOUNDS: usize = 64;
 /// Finest and coarsest schema of exponential native histograms: `2^schema` buckets to a doubling.
 const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
+/// Largest count and bound that are taken for one: beyond it arithmetic could leave what JSON can write.
+pub(crate) const MOST: f64 = 1e15;
 /// A factor that differs from a power of two by so little is one: bounds are written with 17 digits at most.
 const POWER_TOLERANCE: f64 = 1e-9;
 
@@ -62,12 +64,14 @@ pub(crate) type Slot = (u32, Vec<NativeBucket>);
 ///
 /// The bounds are those of all slots together, without those that lie inside an interval of any slot that has
 /// observations: where these lie is not known more exactly. Negative times are none: what is at or below 0 counts in the
-/// lowest bucket. At most [`MAX_BOUNDS`] bounds are kept. `slots` are in rising order.
-pub(crate) fn common(slots: &[Slot]) -> HistogramSeries {
+/// lowest bucket. At most [`MAX_BOUNDS`] bounds are kept. A slot with a count that is none is left out. `slots` are in rising
+/// order.
+pub(crate) fn common(mut slots: Vec<Slot>) -> HistogramSeries {
+    slots.retain(|(_, intervals)| intervals.iter().all(is_possible));
     let intervals = || slots.iter().flat_map(|(_, intervals)| intervals);
     let mut bounds: Vec<f64> = intervals()
         .flat_map(|interval| [interval.lower, interval.upper])
-        .filter(|bound| bound.is_finite() && *bound > 0.0)
+        .filter(|bound| *bound > 0.0 && *bound <= MOST)
         .collect();
     bounds.sort_by(f64::total_cmp);
     bounds.dedup();
@@ -81,13 +85,17 @@ pub(crate) fn common(slots: &[Slot]) -> HistogramSeries {
     }
     let mut known = unknown.into_iter();
     bounds.retain(|_| !known.next().unwrap_or_default());
-    let bounds = fewer(bounds, slots);
+    let bounds = fewer(bounds, &slots);
     let counts = slots.iter().map(|(_, intervals)| counted(intervals, &bounds));
     HistogramSeries {
         counts: counts.map(|counts| counts.into_iter().map(thousandths).collect()).collect(),
         slots: slots.iter().map(|(slot, _)| *slot).collect(),
         bounds_ms: bounds.iter().map(|bound| significant(bound * 1000.0, 12)).collect(),
     }
+}
+
+fn is_possible(interval: &NativeBucket) -> bool {
+    interval.lower <= interval.upper && interval.count.abs() <= MOST
 }
 
 /// Observations inside each of the buckets that `bounds` make, one more than there are bounds.

@@ -70,23 +70,23 @@ fn a_classic_histogram_keeps_its_bounds_in_milliseconds_and_counts_inside_them()
         (2, classic(&[(0.025, 7.0), (0.3, 6.0), (INF, 7.5)])),
         (3, classic(&[(0.025, 0.0), (0.3, 0.0), (INF, 0.0)])),
     ];
-    let found = common(&slots);
+    let found = common(slots.to_vec());
     assert_eq!(found.bounds_ms, [25.0, 300.0]);
     assert_eq!(found.slots, [0, 2, 3]);
     assert_eq!(found.counts, [[4.0, 5.0, 1.0], [7.0, 0.0, 0.5], [0.0, 0.0, 0.0]]);
-    assert_eq!(common(&[]), HistogramSeries::default());
+    assert_eq!(common(vec![]), HistogramSeries::default());
 }
 
 #[test]
 fn a_bound_that_some_slot_lacks_is_left_out_where_it_would_have_to_be_guessed() {
     let fine = classic(&[(0.1, 1.0), (0.2, 3.0), (0.5, 6.0), (INF, 6.0)]);
     let coarse = classic(&[(0.1, 1.0), (0.5, 4.0), (INF, 4.0)]);
-    let found = common(&[(0, fine.clone()), (1, coarse)]);
+    let found = common(vec![(0, fine.clone()), (1, coarse)]);
     assert_eq!(found.bounds_ms, [100.0, 500.0]);
     assert_eq!(found.counts, [[1.0, 5.0, 0.0], [1.0, 3.0, 0.0]]);
     // Where the coarse bucket is empty, nothing is guessed.
     let empty = classic(&[(0.1, 2.0), (0.5, 2.0), (INF, 2.0)]);
-    assert_eq!(common(&[(0, fine), (1, empty)]).bounds_ms, [100.0, 200.0, 500.0]);
+    assert_eq!(common(vec![(0, fine), (1, empty)]).bounds_ms, [100.0, 200.0, 500.0]);
 }
 
 #[test]
@@ -95,14 +95,17 @@ fn native_histograms_of_several_schemas_have_the_bounds_of_the_coarsest() {
     let fine =
         vec![interval(-1e-39, 1e-39, 1.0), interval(0.5, root / 2.0, 2.0), interval(root / 2.0, 1.0, 3.0)];
     let coarse = vec![interval(0.5, 1.0, 4.0), interval(2.0, 4.0, 1.0)];
-    let found = common(&[(0, fine), (1, coarse)]);
+    let found = common(vec![(0, fine), (1, coarse)]);
     assert_eq!(found.bounds_ms, [1e-36, 500.0, 1000.0, 2000.0, 4000.0]);
     assert_eq!(found.counts, [[1.0, 0.0, 5.0, 0.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0, 1.0, 0.0]]);
+    // A zero bucket of no width, as with a zero threshold of 0.
+    let zero = common(vec![(0, vec![interval(0.0, 0.0, 3.0), interval(0.5, 1.0, 4.0)])]);
+    assert_eq!((zero.bounds_ms, zero.counts), (vec![500.0, 1000.0], vec![vec![3.0, 4.0, 0.0]]));
 }
 
 #[test]
 fn what_is_negative_counts_in_the_lowest_bucket() {
-    let found = common(&[(0, classic(&[(-1.0, 2.0), (0.0, 3.0), (1.0, 7.0), (INF, 8.0)]))]);
+    let found = common(vec![(0, classic(&[(-1.0, 2.0), (0.0, 3.0), (1.0, 7.0), (INF, 8.0)]))]);
     assert_eq!((found.bounds_ms, found.counts), (vec![1000.0], vec![vec![7.0, 1.0]]));
 }
 
@@ -114,8 +117,8 @@ fn exponential(schema: i32, first: i32, buckets: i32) -> Vec<NativeBucket> {
 
 #[test]
 fn many_bounds_become_those_of_a_coarser_schema_wherever_the_observations_lie() {
-    let one = common(&[(0, exponential(3, -40, 120))]);
-    let other = common(&[(0, exponential(3, -37, 120))]);
+    let one = common(vec![(0, exponential(3, -40, 120))]);
+    let other = common(vec![(0, exponential(3, -37, 120))]);
     assert!(one.bounds_ms.len() <= MAX_BOUNDS && one.bounds_ms.len() > 50, "{}", one.bounds_ms.len());
     assert_eq!(one.counts[0].iter().sum::<f64>(), 120.0);
     let within = |bound: &&f64| (50.0..20_000.0).contains(*bound);
@@ -125,7 +128,7 @@ fn many_bounds_become_those_of_a_coarser_schema_wherever_the_observations_lie() 
     // With a zero bucket it is still exponential.
     let mut zero = exponential(3, -40, 120);
     zero.insert(0, interval(-1e-5, 1e-5, 2.0));
-    assert_eq!(shared(&common(&[(0, zero)])), shared(&one));
+    assert_eq!(shared(&common(vec![(0, zero)])), shared(&one));
 }
 
 #[test]
@@ -135,13 +138,25 @@ fn empty_buckets_go_first_and_then_every_second_bound() {
     for bucket in &mut sparse[99..] {
         bucket.1 = 5.0;
     }
-    let found = common(&[(0, classic(&sparse))]);
+    let found = common(vec![(0, classic(&sparse))]);
     assert_eq!((found.bounds_ms, found.counts), (vec![99_000.0, 100_000.0], vec![vec![0.0, 5.0, 0.0]]));
     let mut dense: Vec<(f64, f64)> = (1..=200).map(|index| (f64::from(index), f64::from(index))).collect();
     dense.push((INF, 201.0));
-    let found = common(&[(0, classic(&dense))]);
+    let found = common(vec![(0, classic(&dense))]);
     assert_eq!((found.bounds_ms.len(), found.bounds_ms[0], found.bounds_ms[49]), (50, 4_000.0, 200_000.0));
     assert!(found.counts[0][..50].iter().all(|count| *count == 4.0), "{:?}", found.counts);
+}
+
+#[test]
+fn what_json_cannot_write_is_no_count_and_no_bound() {
+    let slots = vec![
+        (0, vec![interval(0.0, 1.0, 1e308), interval(1.0, 2.0, 1e308)]),
+        (1, vec![interval(0.0, 1.0, f64::NAN)]),
+        (2, vec![interval(f64::NAN, 1.0, 1.0)]),
+        (3, vec![interval(0.0, 1.0, 1.0), interval(1.0, 1e306, 2.0), interval(1e306, INF, 3.0)]),
+    ];
+    let found = common(slots);
+    assert_eq!((found.slots, found.bounds_ms, found.counts), (vec![3], vec![1000.0], vec![vec![1.0, 5.0]]));
 }
 
 #[test]
@@ -188,7 +203,7 @@ proptest! {
             buckets.push((INF, cumulative));
             (index as u32, classic(&buckets))
         }).collect();
-        let found = common(&slots);
+        let found = common(slots.clone());
         prop_assert!(found.bounds_ms.len() <= MAX_BOUNDS);
         prop_assert!(found.bounds_ms.windows(2).all(|pair| pair[0] < pair[1]));
         for ((_, intervals), counts) in slots.iter().zip(&found.counts) {
