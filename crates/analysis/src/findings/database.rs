@@ -4,7 +4,7 @@ use super::{Rule, behind_requests, effect, finding, names};
 use crate::format::{count, percent};
 use crate::indicator;
 use crate::judgement::{Finding, Impact};
-use crate::record::{BaselineRecord, DatabaseAnalysis};
+use crate::record::{BaselineRecord, Basis, DatabaseAnalysis};
 
 /// Rows a sequential scan from which on an index is worth a thought: smaller tables are rightly read whole.
 const ROWS_PER_SCAN: f64 = 1_000.0;
@@ -14,6 +14,9 @@ const CONNECTIONS_PERCENT: f64 = 80.0;
 const FEW_CONNECTIONS_PERCENT: f64 = 90.0;
 /// Part of block reads that shared buffers should serve, percent.
 const BUFFER_HITS_PERCENT: f64 = 95.0;
+
+/// Fewest block reads of which a ratio says anything.
+const MIN_BLOCKS: u64 = 1_000;
 
 fn analysis(record: &BaselineRecord) -> Option<&DatabaseAnalysis> {
     record.database_analysis.as_ref()
@@ -150,12 +153,15 @@ pub(super) const BUFFER_MISSES: Rule = Rule {
     id: "buffer-misses",
     fires: || {
         format!(
-            "shared buffers serve less than {BUFFER_HITS_PERCENT}% of the block reads, since the previous run or between the run's two looks"
+            "shared buffers serve less than {BUFFER_HITS_PERCENT}% of at least {MIN_BLOCKS} block reads, since the previous run or between the run's two looks"
         )
     },
     find: |record| {
         let reading = indicator::read(record, "database.cacheHitRatio");
-        let reading = reading.filter(|reading| reading.basis.is_some() && reading.why_unjudged().is_none());
+        let reading = reading.filter(|reading| {
+            let has_enough = |basis: &Basis| basis.samples.is_none_or(|blocks| blocks >= MIN_BLOCKS);
+            reading.basis.is_some_and(has_enough) && reading.why_unjudged().is_none()
+        });
         let low = reading.and_then(|reading| {
             let hits = reading.value? * 100.0;
             (hits < BUFFER_HITS_PERCENT).then_some((hits, reading.path))

@@ -55,7 +55,7 @@ fn the_further_bounds_of_a_rule_decide_on_impact_and_silence() {
         change(&mut record);
         findings(&record).first().map(|one| (one.id.clone(), one.impact))
     };
-    let bounds: [(Change, Option<(&str, Impact)>); 21] = [
+    let bounds: [(Change, Option<(&str, Impact)>); 23] = [
         (|record| api(record).response_time_p95_ms = Some(500.0), None),
         (|record| api(record).response_time_p95_ms = Some(500.1), Some(("endpoint-time", High))),
         (|record| errors(record, 20.0, 4.99), Some(("error-ratio", Medium))),
@@ -69,6 +69,8 @@ fn the_further_bounds_of_a_rule_decide_on_impact_and_silence() {
         (|record| hits(record, 69.9, 0), Some(("cache-misses", High))),
         (|record| few_lookups(record, 100), Some(("cache-misses", High))),
         (|record| few_lookups(record, 99), None),
+        (|record| few_blocks(record, 1_000), Some(("buffer-misses", Medium))),
+        (|record| few_blocks(record, 999), None),
         (|record| prefix(record, 100.0, 2.23), Some(("keys-without-ttl", Low))),
         // 9.9 % of the memory of all keys.
         (|record| prefix(record, 100.0, 2.2), None),

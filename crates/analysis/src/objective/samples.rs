@@ -82,6 +82,7 @@ fn seen(record: &BaselineRecord, objective: &Objective, reading: &Reading<'_>) -
     }
     let (count, name) = match reading.name.as_str() {
         "cache.hitRatio" => (reading.basis?.samples?, "lookups"),
+        "database.cacheHitRatio" => (reading.basis?.samples?, "block reads"),
         "web.errorRatio" => (requests(record, "web.requestRate")?, "requests"),
         "api.errorRatio" => (requests(record, "api.requestRate")?, "requests"),
         _ => return None,

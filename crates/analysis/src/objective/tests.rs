@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::judgement::Impact;
 use crate::record::{
-    Basis, BasisKind, CacheMetrics, CustomMetric, DatabaseMetrics, QueryTime, QueryTimeMethod, RecordNames,
-    Source, SourceReason, SourceState, WebMetrics,
+    Basis, BasisKind, CacheMetrics, CustomMetric, DatabaseAnalysis, DatabaseMetrics, QueryTime,
+    QueryTimeMethod, RecordNames, Source, SourceReason, SourceState, WebMetrics,
 };
 use crate::request::Unit;
 use crate::threshold;
@@ -299,6 +299,14 @@ fn a_ratio_of_few_requests_is_missed_where_chance_does_not_explain_it() {
     assert_eq!(few.result, Inconclusive);
     assert!(few.message.contains("12 lookups"), "{}", few.message);
     assert!(few.message.contains("spec.sampleDuration"), "{}", few.message);
+    for (blocks, verdict) in [(298, Inconclusive), (299, Met)] {
+        let mut record = empty();
+        record.database_analysis =
+            Some(DatabaseAnalysis { cache_hit_ratio: Some(1.0), ..DatabaseAnalysis::default() });
+        let known = Basis { samples: Some(blocks), ..basis(BasisKind::SincePreviousRun) };
+        record.basis.insert("database_analysis.cache_hit_ratio".to_owned(), known);
+        assert_eq!(judged(&record, above("database.cacheHitRatio", "99%")).result, verdict, "{blocks}");
+    }
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub(super) fn few_lookups(record: &mut BaselineRecord, lookups: u64) {
     record.basis.get_mut("cache_metrics.hit_rate_window").unwrap().samples = Some(lookups);
 }
 
+pub(super) fn few_blocks(record: &mut BaselineRecord, blocks: u64) {
+    database(record).cache_hit_ratio = Some(0.5);
+    record.basis.get_mut("database_analysis.cache_hit_ratio").unwrap().samples = Some(blocks);
+}
+
 pub(super) fn errors(record: &mut BaselineRecord, requests_per_second: f64, percent: f64) {
     let metrics = record.web_metrics.as_mut().unwrap();
     metrics.requests_per_second = Some(requests_per_second);
