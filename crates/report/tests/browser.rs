@@ -22,7 +22,7 @@ use plimsoll_report::html;
 use tempfile::TempDir;
 
 /// Longest time that the browser may take for a page.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Marks the document if it runs.
 const CANARY: &str = "document.documentElement.setAttribute('data-canary','ran')";
 
@@ -219,8 +219,8 @@ fn ten_thousand_rows_are_written_and_shown_in_a_moment() {
         best = best.min(started.elapsed());
     }
     eprintln!("30,000 rows in three tables: {} KiB written in {best:?}", page.len() / 1_024);
-    // What is not optimised is some ten times slower.
-    let most = Duration::from_millis(if cfg!(debug_assertions) { 4_000 } else { 200 });
+    // What is not optimised is many times slower, and may share its processor: then only a runaway is told.
+    let most = Duration::from_millis(if cfg!(debug_assertions) { 30_000 } else { 200 });
     assert!(best < most, "{best:?}");
     let Some(browser) = Browser::find() else { return };
     let timed = page.replacen("<script>", "<script>const started = performance.now();</script><script>", 1);
@@ -239,7 +239,7 @@ fn ten_thousand_rows_are_written_and_shown_in_a_moment() {
     let dom = browser.open("large.html");
     let told: Vec<f64> = told(&dom).split('|').map(|part| part.parse().unwrap()).collect();
     eprintln!("script {} ms, layout {} ms, sorting 10,000 rows {} ms", told[0], told[1], told[2]);
-    assert!(told.iter().sum::<f64>() < 5_000.0, "{told:?}");
+    assert!(told.iter().sum::<f64>() < 10_000.0, "{told:?}");
 }
 
 /// Draws `docs/images/report.png`: `cargo test -p plimsoll-report --test browser -- --ignored`.

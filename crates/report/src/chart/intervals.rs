@@ -8,7 +8,7 @@ use crate::escape::clean;
 /// Width of the picture.
 const WIDTH: f64 = 480.0;
 /// Height of a row: a line of words and the interval below it, so that names take no room from intervals on a phone.
-const ROW: f64 = 40.0;
+const ROW: f64 = 44.0;
 /// Above the rows.
 const TOP: f64 = 22.0;
 /// Below them.
@@ -52,29 +52,39 @@ pub(crate) fn intervals(id: usize, rows: &[Interval<'_>], allowed: f64, descript
     let x = Scale::new(edge, (LEFT, RIGHT));
     let bottom = TOP + ROW * count(rows.len());
     let mut svg = open(id, (WIDTH, bottom + BOTTOM), "Change of each indicator", description);
-    svg.raw("<rect class=\"allowed\"").at("x", x.at(-allowed)).at("y", TOP - 4.0);
-    svg.at("width", x.at(0.0) - x.at(-allowed)).at("height", bottom - TOP + 4.0).raw("/>");
     for tick in &ticks {
-        line(
-            &mut svg,
-            if tick.abs() < 1e-9 { "zero" } else { "grid" },
-            [x.at(*tick), TOP - 4.0, x.at(*tick), bottom],
-        );
         let text = if *tick > 1e-9 { format!("+{tick:.0}%") } else { format!("{:.0}%", tick + 0.0) };
-        label(&mut svg, "middle", (x.at(*tick), bottom + 15.0), &text);
+        label(&mut svg, "middle", (x.at(*tick), bottom + 17.0), &text);
     }
     label(&mut svg, "start", (LEFT, TOP - 10.0), "← worse");
     label(&mut svg, "end", (RIGHT, TOP - 10.0), "better →");
     for (index, row) in rows.iter().enumerate() {
-        draw_row(&mut svg, row, TOP + ROW * count(index), x);
+        let top = TOP + ROW * count(index);
+        track(&mut svg, top + ROW - 12.0, &ticks, allowed, x);
+        draw_row(&mut svg, row, top, x);
     }
     svg.raw("</svg>");
     Some(svg)
 }
 
+/// What an interval is drawn on: a strip with the ticks and the change that is allowed. Words stand between the strips.
+fn track(svg: &mut Markup, y: f64, ticks: &[f64], allowed: f64, x: Scale) {
+    const HALF: f64 = 9.0;
+    let mut strip = |class: &'static str, low: f64, high: f64| {
+        svg.raw("<rect class=\"").raw(class).raw("\"").at("x", low).at("y", y - HALF);
+        svg.at("width", high - low).at("height", 2.0 * HALF).raw("/>");
+    };
+    strip("strip", LEFT, RIGHT);
+    strip("allowed", x.at(-allowed), x.at(0.0));
+    for tick in ticks {
+        let class = if tick.abs() < 1e-9 { "zero" } else { "grid" };
+        line(svg, class, [x.at(*tick), y - HALF, x.at(*tick), y + HALF]);
+    }
+}
+
 fn draw_row(svg: &mut Markup, row: &Interval<'_>, top: f64, x: Scale) {
     let y = top + ROW - 12.0;
-    label(svg, "start", (LEFT, top + 15.0), &clean(row.title, MOST_TITLE));
+    label(svg, "start", (LEFT, top + 14.0), &clean(row.title, MOST_TITLE));
     svg.raw("<g class=\"").raw(class(row.tone)).raw("\">");
     if let Some((low, high)) = row.bounds {
         line(svg, "range", [x.at(low), y, x.at(high), y]);
@@ -83,7 +93,7 @@ fn draw_row(svg: &mut Markup, row: &Interval<'_>, top: f64, x: Scale) {
         }
     }
     svg.raw("<circle class=\"point\"").at("cx", x.at(row.value)).at("cy", y).at("r", 4.5).raw("/>");
-    label(svg, "end", (RIGHT, top + 15.0), row.word);
+    label(svg, "end", (RIGHT, top + 14.0), row.word);
     svg.raw("</g>");
 }
 

@@ -81,8 +81,10 @@ pub(crate) fn sparkline(values: &[f64]) -> Option<Markup> {
     // Where nothing changed the line is in the middle.
     let span = if high > low { (low, high) } else { (low - 1.0, high + 1.0) };
     let y = Scale::new(span, (height - 6.0, 6.0));
-    let x = Scale::new((0.0, count(finite.len().saturating_sub(1)).max(1.0)), (6.0, width - 6.0));
-    let mut svg = Markup::new("<svg class=\"spark\" aria-hidden=\"true\" viewBox=\"0 0 160 44\">");
+    let x = Scale::new((0.0, count(finite.len().saturating_sub(1)).max(1.0)), (1.0, width - 6.0));
+    let mut svg = Markup::new(
+        "<svg class=\"spark\" aria-hidden=\"true\" preserveAspectRatio=\"xMinYMid\" viewBox=\"0 0 160 44\">",
+    );
     let at = |index: usize| (x.at(count(index)), y.at(finite[index]));
     svg.raw("<path class=\"line first\" d=\"");
     for index in 0..finite.len() {

@@ -90,8 +90,10 @@ fn objectives(all: &[ObjectiveResult], writer: &Writer<'_>, out: &mut Markup) {
 fn change(judgement: &Judgement, writer: &Writer<'_>, out: &mut Markup) {
     if let Some(comparison) = &judgement.comparison {
         let counts = verdict::counted(comparison);
-        let against = format!("Against run {}. {counts}", comparison.against.run);
-        let line = Text::default().outside(against.trim());
+        let mut line = Text::new("Against run ").outside(&comparison.against.run).plain(".");
+        if !counts.is_empty() {
+            line = line.plain(format!(" Of the indicators, {counts}."));
+        }
         let word = verdict::change_word(comparison.verdict);
         let tone = verdict::change_tone(comparison.verdict);
         Tile { of: "Change", href: "#comparison", tone, word, line }.write(writer, out);
