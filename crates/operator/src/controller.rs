@@ -249,7 +249,8 @@ mod tests {
     fn the_gauges_of_an_object_go_with_it_also_where_it_went_unseen() {
         use crate::gauges::{Figures, Gauges};
         let object = |namespace: &str, name: &str| {
-            let mut baseline = PerformanceBaseline::new(name, plimsoll_testkit::fixtures::baseline(name).spec);
+            let mut baseline =
+                PerformanceBaseline::new(name, plimsoll_testkit::fixtures::baseline(name).spec);
             baseline.metadata.namespace = Some(namespace.to_owned());
             DeserializeGuard(Ok(baseline))
         };

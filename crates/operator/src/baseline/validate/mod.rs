@@ -12,8 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_analysis::duration;
-use plimsoll_analysis::judgement::Objective;
 use plimsoll_analysis::job::{MAX_REQUEST_BYTES, escape_for_environment};
+use plimsoll_analysis::judgement::Objective;
 use plimsoll_analysis::request::{
     self, ApiRequest, BaselineRequest, CacheRequest, DatabaseRequest, KeyKind, KeyRef, MetricRequest,
     PostgresRequest, PrometheusRequest, RedisRequest, WebRequest,
