@@ -59,7 +59,7 @@ async fn read(server: &Server, sample_keys: u64) -> BaselineRecord {
 }
 
 #[tokio::test]
-async fn a_sample_holds_the_truth_in_its_intervals_and_sessions_are_counted_exactly() {
+async fn a_sample_tells_about_the_truth_and_sessions_are_counted_exactly() {
     for version in Version::ALL {
         let Some(server) = start(version, &[]) else { continue };
         fill(&server, 20_000);
@@ -69,10 +69,11 @@ async fn a_sample_holds_the_truth_in_its_intervals_and_sessions_are_counted_exac
         assert_eq!((keyspace.sampled_keys, keyspace.total_keys, keyspace.complete), (1000, 20_000, false));
         for prefix in ["session", "cart", "product"] {
             let (estimate, total) = (keyspace.estimates[prefix], memory(&server, prefix));
-            assert!(
-                estimate.low_mb <= total && total <= estimate.high_mb,
-                "{version:?} {prefix}: {total} {estimate:?}"
-            );
+            // Nine intervals of 95 % do not all hold in every run. Twice as wide they do, but for one run of a thousand; that
+            // they hold as often as they say is shown where a thousand samples cost nothing.
+            let (low, high) =
+                (2.0 * estimate.low_mb - estimate.size_mb, 2.0 * estimate.high_mb - estimate.size_mb);
+            assert!(low <= total && total <= high, "{version:?} {prefix}: {total} {estimate:?}");
             assert!(estimate.high_mb / estimate.low_mb < 2.5, "{version:?} {prefix}: {estimate:?}");
         }
         assert_eq!((analysis.active_sessions, analysis.sessions_complete), (Some(2000), Some(true)));
