@@ -119,6 +119,7 @@ async fn the_seeds_database_metrics_have_the_true_values() {
 
     assert!(!analysis.server.as_ref().unwrap().replica);
     assert!(analysis.cache_hit_ratio.unwrap() > 0.5);
+    assert!(record.basis_of("database_analysis.cache_hit_ratio").unwrap().samples.unwrap() > 1_000);
     let settings = analysis.settings.as_ref().unwrap();
     assert_eq!(settings["random_page_cost"], "4");
     assert_eq!(settings["shared_buffers"], "128MB");

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use plimsoll_analysis::record::{
-    BaselineRecord, BasisKind, Counters, DatabaseAnalysis, DatabaseCounters, DatabaseMetrics, SourceReason,
-    TableCounter,
+    BaselineRecord, Basis, BasisKind, Counters, DatabaseAnalysis, DatabaseCounters, DatabaseMetrics,
+    SourceReason, TableCounter,
 };
 use plimsoll_analysis::request::DatabaseRequest;
 
@@ -184,11 +184,14 @@ fn cache_hits(first: &Counted, second: Option<&Counted>, analysis: &mut Database
     let sampled = first.blocks.zip(second).and_then(|(before, after)| {
         let (hit, read) = (after.hit.checked_sub(before.hit)?, after.read.checked_sub(before.read)?);
         let ratio = ratio(hit, read).filter(|_| before.reset == after.reset)?;
-        Some((ratio, basis(BasisKind::Sampled, before.at, after.at)))
+        let samples = Some(hit.saturating_add(read));
+        Some((ratio, Basis { samples, ..basis(BasisKind::Sampled, before.at, after.at) }))
     });
     let lifetime = || {
         let blocks = second.or(first.blocks)?;
-        Some((ratio(blocks.hit, blocks.read)?, bases.since(blocks.reset, blocks.at)))
+        let samples = Some(blocks.hit.saturating_add(blocks.read));
+        let basis = Basis { samples, ..bases.since(blocks.reset, blocks.at) };
+        Some((ratio(blocks.hit, blocks.read)?, basis))
     };
     if let Some((ratio, basis)) = sampled.or_else(lifetime) {
         analysis.cache_hit_ratio = Some(ratio);
