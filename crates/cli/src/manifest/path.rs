@@ -18,13 +18,25 @@ impl Path {
     /// Reads a path such as `spec.metrics[0].query`.
     pub(crate) fn parse(text: &str) -> Self {
         let mut segments = Vec::new();
-        for part in text.split('.') {
-            let (key, indexes) = part.split_at(part.find('[').unwrap_or(part.len()));
-            if !key.is_empty() {
+        let mut rest = text;
+        while !rest.is_empty() {
+            if let Some(quoted) = rest.strip_prefix("[\"") {
+                // A key with dots or other characters of its own.
+                let (key, after) = quoted.split_once("\"]").unwrap_or((quoted, ""));
                 segments.push(Segment::Key(key.to_owned()));
+                rest = after;
+            } else if let Some(index) = rest.strip_prefix('[') {
+                let (index, after) = index.split_once(']').unwrap_or((index, ""));
+                segments.extend(index.parse().ok().map(Segment::Index));
+                rest = after;
+            } else {
+                let part = rest.strip_prefix('.').unwrap_or(rest);
+                let (key, after) = part.split_at(part.find(['.', '[']).unwrap_or(part.len()));
+                if !key.is_empty() {
+                    segments.push(Segment::Key(key.to_owned()));
+                }
+                rest = after;
             }
-            let indexes = indexes.split(['[', ']']).filter_map(|index| index.parse().ok());
-            segments.extend(indexes.map(Segment::Index));
         }
         Self(segments)
     }
@@ -71,7 +83,7 @@ impl fmt::Display for Path {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, segment) in self.0.iter().enumerate() {
             match segment {
-                Segment::Key(key) if key.contains(['.', '[', ']']) => write!(formatter, "[{key:?}]")?,
+                Segment::Key(key) if key.contains(['.', '[', ']', ' ', '/']) => write!(formatter, "[{key:?}]")?,
                 Segment::Key(key) if position == 0 => formatter.write_str(key)?,
                 Segment::Key(key) => write!(formatter, ".{key}")?,
                 Segment::Index(index) => write!(formatter, "[{index}]")?,
@@ -90,6 +102,11 @@ mod tests {
         for text in ["spec.metrics[0].query", "spec", "metadata.labels"] {
             assert_eq!(Path::parse(text).to_string(), text);
         }
+        for text in ["a.labels[\"b.c/d e\"]", "a[0].labels[\"b c\"].d[1]", "", "a..b[", ".[x]"] {
+            let path = Path::parse(text);
+            assert_eq!(Path::parse(&path.to_string()), path, "{text}");
+        }
+        assert_eq!(Path::parse("a.labels[\"b.c/d\"]").0.len(), 3);
         let label = Path::parse("metadata.labels").key("app.kubernetes.io/name");
         assert_eq!(label.to_string(), "metadata.labels[\"app.kubernetes.io/name\"]");
     }

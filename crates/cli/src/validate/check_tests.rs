@@ -124,6 +124,68 @@ fn what_the_rules_and_the_meaning_refuse_is_found() {
 }
 
 #[test]
+fn what_a_baseline_is_judged_by_is_checked_and_each_fault_is_told_once() {
+    let page = |more: Value| {
+        let mut objective = json!({"name": "page", "indicator": "web.latency.p95"});
+        objective.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"/spec/web": {}, "/spec/objectives": [objective]})
+    };
+    let compare = |compare: Value| json!({"/spec/compareTo": compare});
+    let no_prometheus = json!({
+        "/spec/sources": {"workloads": {"selector": {}}},
+        "/spec/objectives": [{"name": "a", "query": "up", "unit": "Count", "lessThan": "1"}],
+    });
+    each_is_found(&[
+        (page(json!({})), "Cel spec.objectives[0]: exactly one of lessThan and greaterThan"),
+        (
+            page(json!({"lessThan": "3s", "unit": "Seconds"})),
+            "Cel spec.objectives[0]: unit is set exactly with",
+        ),
+        (page(json!({"lessThan": "3 s"})), "Meaning spec.objectives[0].lessThan: \"3 s\" is not a time"),
+        (
+            page(json!({"lessThan": "3s", "warning": "4s"})),
+            "Meaning spec.objectives[0].warning: it must lie below",
+        ),
+        (
+            page(json!({"lessThan": "3s", "for": "soon"})),
+            "Schema spec.objectives[0].for: \"soon\" does not match",
+        ),
+        (
+            json!({"/spec/objectives": [{"name": "api", "indicator": "api.latency.p95", "lessThan": "1s"}]}),
+            "Meaning spec.objectives[0].indicator: api.latency.p95 needs spec.api; add 'api: {}'",
+        ),
+        (
+            json!({"/spec/objectives": [{"name": "a", "indicator": "web.latency.p96", "lessThan": "1s"}]}),
+            "Schema spec.objectives[0].indicator: \"web.latency.p96\" does not match",
+        ),
+        (no_prometheus, "Cel spec.objectives: an objective's query needs sources.prometheus"),
+        (compare(json!({"type": "Baseline"})), "Cel spec.compareTo.baseline: baseline is set exactly when"),
+        (
+            compare(json!({"type": "Baseline", "baseline": {"name": "dairy"}})),
+            "Meaning spec.compareTo.baseline.name: this is the baseline itself: use type: PreviousRun",
+        ),
+        (
+            compare(json!({"type": "PreviousRun", "confidence": "99.99%"})),
+            "Meaning spec.compareTo.confidence: \"99.99%\" is not between 80% and 99.9%",
+        ),
+        (
+            compare(json!({"type": "PreviousRun", "allowedChange": "50"})),
+            "Schema spec.compareTo.allowedChange: \"50\" does not match",
+        ),
+        (
+            json!({"/spec/prometheusRule": {"enabled": true, "labels": {"a b": "c"}}}),
+            "Meaning spec.prometheusRule.labels[\"a b\"]: ",
+        ),
+    ]);
+    let good = json!({
+        "/spec/web": {}, "/spec/deletionPolicy": "Retain", "/spec/compareTo": {"type": "PreviousRun"},
+        "/spec/objectives": [{"name": "page", "indicator": "web.latency.p95", "lessThan": "3s", "warning": "2s"}],
+        "/spec/prometheusRule": {"enabled": true, "labels": {"release": "prometheus"}},
+    });
+    assert_eq!(findings(&baseline(&good)), Vec::<String>::new());
+}
+
+#[test]
 fn what_every_object_must_have_is_found() {
     each_is_found(&[
         (json!({"/apiVersion": "plimsoll.dev/v1"}), "Schema apiVersion: must be plimsoll.dev/v1alpha1"),
