@@ -215,6 +215,19 @@ fn a_pod_with_dots_in_its_name_has_its_own_coverage() {
 }
 
 #[test]
+fn a_pod_that_was_held_back_says_how_much() {
+    let mut record = sample::full();
+    assert!(!markdown(&record, None).contains("Throttled"));
+    let pod = "odoo-7f9c8d6b54-x2x9k".to_owned();
+    let throttled = [(pod, 37.5)].into_iter().collect();
+    record.infrastructure_metrics.as_mut().unwrap().cpu_throttled_percent_by_pod = Some(throttled);
+    let text = markdown(&record, None);
+    let row = text.lines().find(|line| line.starts_with("| odoo-7f9c8d6b54-x2x9k")).unwrap();
+    assert!(row.contains("37.5%"), "{row}");
+    assert!(text.contains("in which it was held back at its limit"), "{text}");
+}
+
+#[test]
 fn a_list_that_was_read_and_is_empty_is_said_to_be_empty() {
     let mut record = sample::full();
     record.api_metrics.as_mut().unwrap().top_endpoints = Some(indexmap::IndexMap::new());

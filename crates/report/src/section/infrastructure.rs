@@ -62,9 +62,15 @@ fn figures<'a>(record: &'a BaselineRecord, metrics: &InfrastructureMetrics) -> [
 
 /// Pods in the order of the record (highest CPU first), then those with memory alone, the summed ones last.
 fn pods(record: &BaselineRecord, metrics: &InfrastructureMetrics) -> Grid {
-    let mut grid =
-        Grid::new([words("Pod"), numbers("CPU, of a core"), numbers("Memory"), numbers("CPU coverage")]);
+    let mut grid = Grid::new([
+        words("Pod"),
+        numbers("CPU, of a core"),
+        numbers("Throttled"),
+        numbers("Memory"),
+        numbers("CPU coverage"),
+    ]);
     let (cpu, memory) = (metrics.cpu_usage_by_pod.as_ref(), metrics.memory_mb_by_pod.as_ref());
+    let throttled = metrics.cpu_throttled_percent_by_pod.as_ref();
     let in_cpu = |pod: &str| cpu.is_some_and(|cpu| cpu.contains_key(pod));
     let mut names: Vec<&String> = cpu.into_iter().flatten().map(|(pod, _)| pod).collect();
     names.extend(memory.into_iter().flatten().map(|(pod, _)| pod).filter(|pod| !in_cpu(pod)));
@@ -79,6 +85,7 @@ fn pods(record: &BaselineRecord, metrics: &InfrastructureMetrics) -> Grid {
         grid.row([
             Some(label),
             cpu.and_then(|cpu| cpu.get(pod)).map(|percent| format::percent(*percent)),
+            throttled.and_then(|throttled| throttled.get(pod)).map(|percent| format::percent(*percent)),
             memory.and_then(|memory| memory.get(pod)).map(|memory| format::mebibytes(*memory)),
             short.and_then(figures::coverage),
         ]);
@@ -93,6 +100,9 @@ fn explanation(metrics: &InfrastructureMetrics) -> Text {
     let mut sentences = Vec::new();
     if filled(cpu) {
         sentences.push("CPU is the mean over the time in which the pod was seen.");
+    }
+    if filled(metrics.cpu_throttled_percent_by_pod.as_ref()) {
+        sentences.push("Throttled is the part of the CPU periods in which it was held back at its limit.");
     }
     if filled(memory) {
         sentences.push("Memory is at the window's end.");
