@@ -41,6 +41,11 @@ impl Path {
         Self(segments)
     }
 
+    /// Whether a key would not be read back as it is.
+    fn is_quoted(key: &str) -> bool {
+        key.contains(['.', '[', ']', ' ', '/'])
+    }
+
     /// The field `key` of this one.
     pub(crate) fn key(&self, key: &str) -> Self {
         self.with(Segment::Key(key.to_owned()))
@@ -83,7 +88,7 @@ impl fmt::Display for Path {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, segment) in self.0.iter().enumerate() {
             match segment {
-                Segment::Key(key) if key.contains(['.', '[', ']', ' ', '/']) => write!(formatter, "[{key:?}]")?,
+                Segment::Key(key) if Self::is_quoted(key) => write!(formatter, "[{key:?}]")?,
                 Segment::Key(key) if position == 0 => formatter.write_str(key)?,
                 Segment::Key(key) => write!(formatter, ".{key}")?,
                 Segment::Index(index) => write!(formatter, "[{index}]")?,
