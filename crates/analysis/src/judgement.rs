@@ -173,7 +173,8 @@ pub struct Comparison {
     pub allowed_change_percent: f64,
     /// Confidence of the whole family of judged indicators, percent: 98 keeps false verdicts at 2 in a hundred.
     pub confidence_percent: f64,
-    /// The whole: Regressed where any judged indicator is, else Improved where any is, else Inconclusive where any is.
+    /// The whole: Regressed where any judged indicator is, else Improved where any is, else Inconclusive where any is, but
+    /// for one that is known by bounds alone.
     pub verdict: ChangeVerdict,
     /// One entry an indicator that either record has.
     pub indicators: Vec<Change>,

@@ -99,8 +99,15 @@ fn names(before: &BaselineRecord, after: &BaselineRecord) -> Vec<String> {
 /// The whole: Regressed where any judged indicator is, else Improved where any is, else Inconclusive where any is or where
 /// none is judged.
 fn overall(indicators: &[Change]) -> ChangeVerdict {
-    let judged: Vec<ChangeVerdict> =
-        indicators.iter().filter(|change| change.better.is_some()).map(|change| change.verdict).collect();
+    // A query time that is known by its bounds alone can be seen to change and never to stay: it holds nothing back.
+    let says_nothing = |change: &&Change| {
+        change.verdict == ChangeVerdict::Inconclusive && change.before.is_none() && change.after.is_none()
+    };
+    let judged: Vec<ChangeVerdict> = indicators
+        .iter()
+        .filter(|change| change.better.is_some() && !says_nothing(change))
+        .map(|change| change.verdict)
+        .collect();
     let order = [ChangeVerdict::Regressed, ChangeVerdict::Improved, ChangeVerdict::Inconclusive];
     let found = order.into_iter().find(|verdict| judged.contains(verdict));
     match found {

@@ -409,7 +409,9 @@ proptest! {
         for change in judge(&before, &later(after, 168), &options).indicators {
             let (Some(better), Some(low), Some(high)) = (change.better, change.low_percent, change.high_percent) else { continue };
             let (best, worst) = if better == Better::Lower { (low, high) } else { (-high, -low) };
-            let least = if change.unit == Unit::Ratio { 10.0 } else { 0.0 };
+            // A tenth of a point is allowed of a ratio in any case.
+            let before = change.before.unwrap_or(f64::NAN);
+            let least = if change.unit == Unit::Ratio { 0.1 / before } else { 0.0 };
             let allowed = (allowed_change * 100.0).max(least);
             let fits = match change.verdict {
                 ChangeVerdict::Regressed => best > allowed - 1e-6,
@@ -421,5 +423,35 @@ proptest! {
             let percent = change.change_percent.unwrap_or(f64::NAN);
             prop_assert!(low - 1e-6 <= percent && percent <= high + 1e-6, "{:?}", change);
         }
+    }
+}
+
+#[test]
+fn bounds_that_overlap_hold_nothing_back_and_can_still_tell_a_change() {
+    let change = |verdict: ChangeVerdict, value: Option<f64>| Change {
+        indicator: "database.queryTime.p95".to_owned(),
+        unit: Unit::Seconds,
+        better: Some(Better::Lower),
+        before: value,
+        after: value,
+        change_percent: None,
+        low_percent: None,
+        high_percent: None,
+        samples: None,
+        effective_samples: None,
+        verdict,
+        rule: String::new(),
+    };
+    let same = change(ChangeVerdict::Unchanged, Some(1.0));
+    let unknown = change(ChangeVerdict::Inconclusive, Some(1.0));
+    let by_bounds = |verdict| change(verdict, None);
+    for (changes, whole) in [
+        (vec![same.clone(), by_bounds(ChangeVerdict::Inconclusive)], ChangeVerdict::Unchanged),
+        (vec![same.clone(), by_bounds(ChangeVerdict::Regressed)], ChangeVerdict::Regressed),
+        (vec![same.clone(), unknown], ChangeVerdict::Inconclusive),
+        (vec![by_bounds(ChangeVerdict::Inconclusive)], ChangeVerdict::Inconclusive),
+        (vec![same], ChangeVerdict::Unchanged),
+    ] {
+        assert_eq!(overall(&changes), whole, "{changes:?}");
     }
 }

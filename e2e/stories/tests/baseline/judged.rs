@@ -55,8 +55,7 @@ async fn objectives_are_judged_and_an_edit_judges_the_same_record_again() {
         let mut kept = objectives();
         kept[1]["lessThan"] = json!("10s");
         story.edit("dairy", json!({"spec": {"objectives": kept}})).await?;
-        let unknown =
-            story.until_says("dairy", "ObjectivesMet", "Unknown: ObjectivesInconclusive", RUN).await?;
+        let unknown = story.until_says("dairy", "ObjectivesMet", "Unknown: Inconclusive", RUN).await?;
         ensure!(last_run(&unknown)? == run, "no run was started by a bound");
         ensure!(story.jobs().await?.len() <= jobs, "no Job was made by a bound");
         ensure!(
@@ -65,7 +64,7 @@ async fn objectives_are_judged_and_an_edit_judges_the_same_record_again() {
             message(&unknown, "ObjectivesMet")
         );
         story.edit("dairy", json!({"spec": {"objectives": fewer}})).await?;
-        let met = story.until_says("dairy", "ObjectivesMet", "True: ObjectivesMet", RUN).await?;
+        let met = story.until_says("dairy", "ObjectivesMet", "True: AllMet", RUN).await?;
         let summary = met.status.as_ref().and_then(|status| status.summary.as_ref()).context("a summary")?;
         ensure!(summary.objectives.as_deref() == Some("2/2"), "{summary:?}");
         Ok(())
@@ -120,7 +119,7 @@ async fn too_little_data_is_inconclusive_and_a_tampered_record_is_not_compared_w
         ensure!(export.contains("\"complete\": 7"), "the export holds the record as text:\n{export}");
         story.apply(&export).await?;
         story.edit("after", json!({"spec": {"compareTo": {"allowedChange": "6%"}}})).await?;
-        let refused = story.until_says("after", "Regressed", "Unknown: NothingToCompare", RUN).await?;
+        let refused = story.until_says("after", "Regressed", "Unknown: RecordMismatch", RUN).await?;
         ensure!(message(&refused, "Regressed").contains(&whole), "{}", message(&refused, "Regressed"));
         ensure!(refused.status.as_ref().is_some_and(|status| status.comparison.is_none()));
         Ok(())
