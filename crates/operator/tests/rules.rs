@@ -1,5 +1,7 @@
 //! What the alerts of a baseline come to, evaluated by Prometheus' own engine over series that are given.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Patch, PatchParams};
 use plimsoll_analysis::judgement::{ChangeVerdict, Judgement, ObjectiveVerdict};
 use plimsoll_api::PerformanceBaseline;
 use plimsoll_stories::baseline::{RUN, message, says};
@@ -122,40 +121,6 @@ async fn too_little_data_is_inconclusive_and_a_tampered_record_is_not_compared_w
         let refused = story.until_says("after", "Regressed", "Unknown: RecordMismatch", RUN).await?;
         ensure!(message(&refused, "Regressed").contains(&whole), "{}", message(&refused, "Regressed"));
         ensure!(refused.status.as_ref().is_some_and(|status| status.comparison.is_none()));
-        Ok(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn retained_records_outlive_their_baseline_and_belong_to_no_other() {
-    tell("retained", |story: Story| async move {
-        let mut spec = story.dairy();
-        spec["deletionPolicy"] = json!("Retain");
-        story.baseline("dairy", spec.clone()).await?;
-        let ready = story.until_ready("dairy").await?;
-        let run = last_run(&ready)?;
-        let maps = story.api::<ConfigMap>();
-        let kept = maps.get(&run).await?;
-        ensure!(kept.metadata.owner_references.unwrap_or_default().is_empty(), "nothing owns it");
-        story.api::<PerformanceBaseline>().delete("dairy", &kube::api::DeleteParams::foreground()).await?;
-        story.until_gone::<PerformanceBaseline>("dairy", RUN).await?;
-        // Another baseline of the same name, whose records go with it.
-        spec["deletionPolicy"] = json!("Delete");
-        story.baseline("dairy", spec).await?;
-        let other = story.until_ready("dairy").await?;
-        let other_run = last_run(&other)?;
-        ensure!(other_run != run, "it has records of its own");
-        ensure!(other.status.as_ref().is_some_and(|status| status.history.len() == 1), "{:?}", other.status);
-        story.api::<PerformanceBaseline>().delete("dairy", &kube::api::DeleteParams::foreground()).await?;
-        story.until_gone::<ConfigMap>(&other_run, RUN).await?;
-        story.until_gone::<ConfigMap>(&format!("{other_run}-report"), RUN).await?;
-        for name in [run.clone(), format!("{run}-report")] {
-            maps.get(&name).await.with_context(|| format!("{name} has outlived its baseline"))?;
-        }
-        // Whoever is done with it deletes it; nobody else does.
-        let gone = PatchParams::default();
-        maps.patch(&run, &gone, &Patch::Merge(&json!({"metadata": {"labels": {"seen": "yes"}}}))).await?;
         Ok(())
     })
     .await;
