@@ -55,8 +55,8 @@ impl<'a> Structure<'a> {
     /// Checks a node and everything below it.
     pub(crate) fn check(&mut self, schema: &Value, node: &Node, path: &Path) {
         if matches!(node.content, Content::Null) {
-            // A null of a field is dropped before it comes here; one of a list is not.
-            // Where null is allowed, the server still wants it among the values of an enum.
+            // A null of a field that takes none is dropped before it comes here; one of a list is not. Where null is
+            // allowed, the server still wants it among the values of an enum.
             let is_listed = schema["enum"].as_array().is_none_or(|allowed| allowed.contains(&Value::Null));
             if schema["nullable"] != true || !is_listed {
                 self.broken(path, format!("must be {}, not null", expected_type(schema)));
@@ -193,7 +193,9 @@ impl<'a> Structure<'a> {
             let schema_of_field = properties.get(&entry.key).or_else(|| others.is_object().then_some(others));
             match schema_of_field {
                 // The server drops a null of a field that takes none.
-                Some(_) if matches!(entry.node.content, Content::Null) => {}
+                Some(schema_of_field)
+                    if matches!(entry.node.content, Content::Null) && schema_of_field["nullable"] != true => {
+                }
                 Some(schema_of_field) => self.check(schema_of_field, &entry.node, &field),
                 None if others == true || schema["x-kubernetes-preserve-unknown-fields"] == true => {}
                 None => {
