@@ -32,6 +32,7 @@ pub fn up(consent: &Consent, out: &mut dyn Write) -> Result<Cluster, ClusterErro
     let _one_at_a_time = lock_file(&cache_folder().join("cluster.lock"))?;
     let state = State::of_this_machine();
     let cluster = Cluster::at(&state);
+    write_wanted_files(&state);
     if is_as_wanted(&state) && checks::is_healthy(&cluster) {
         say(out, &format!("the cluster runs: export KUBECONFIG={}", cluster.kubeconfig.display()))?;
         return Ok(cluster);
@@ -80,6 +81,16 @@ fn require_all(consent: &Consent) -> Result<(), ClusterError> {
         find_go()?;
     }
     consent.require(&changes)
+}
+
+/// Writes the configuration of this version beside a cluster that was started by an earlier one, so that what it changes is
+/// started anew. Without a cluster, or where something is missing, the long way says what.
+fn write_wanted_files(state: &State) {
+    if let Ok(runc) = path_of(Tool::Runc)
+        && state.kubeconfig().exists()
+    {
+        let _ = components::write_files(state, &image::pause_reference(), &runc);
+    }
 }
 
 /// Whether each component runs as it would be started now.
