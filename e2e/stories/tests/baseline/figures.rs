@@ -238,7 +238,19 @@ async fn shown(story: &Story, ready: &PerformanceBaseline, record: &BaselineReco
     println!("{table}\n{wide}");
     let heads: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
     ensure!(
-        heads == ["NAME", "READY", "PAGE-P95", "API-P95", "DB-P95", "CACHE-HIT", "LAST-RUN", "AGE"],
+        heads
+            == [
+                "NAME",
+                "READY",
+                "OBJECTIVES",
+                "PAGE-P95",
+                "API-P95",
+                "DB-P95",
+                "CACHE-HIT",
+                "CHANGE",
+                "LAST-RUN",
+                "AGE",
+            ],
         "{table}"
     );
     let cells: Vec<&str> = table.lines().nth(1).unwrap_or_default().split_whitespace().collect();
