@@ -27,6 +27,9 @@ pub struct Entry {
     pub verb: String,
     /// Who.
     pub user: User,
+    /// The path that was asked for, with its query.
+    #[serde(rename = "requestURI", default)]
+    pub request_uri: String,
     /// On what.
     #[serde(default)]
     pub object_ref: ObjectRef,
