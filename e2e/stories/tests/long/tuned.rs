@@ -15,14 +15,19 @@ use serde_json::json;
 
 /// What each run looks back on.
 const WINDOW: &str = "4m";
-/// How long it takes until a change has filled the window and every old pod has left it.
-const FILLED: Duration = Duration::from_secs(4 * 60 + 40);
+/// How long it takes until a change has settled and the window holds nothing else.
+const FILLED: Duration = Duration::from_secs(4 * 60 + 70);
+/// Autoscalers of Smart Dairy.
+const AUTOSCALERS: [&str; 2] = ["hpa/odoo-hpa", "hpa/api-hpa"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tuning_is_an_improvement_leaving_it_is_none_and_undoing_it_a_regression() {
     tell("tuned", |story: Story| async move {
+        // A pod that comes in the middle of a window is a change of its own.
+        at_most(&story, 1).await?;
         let told = pairs(&story).await;
-        optimizations(&story, None).await?;
+        set_optimizations(&story, None).await?;
+        at_most(&story, 6).await?;
         told
     })
     .await;
@@ -82,8 +87,29 @@ async fn pairs(story: &Story) -> Result<()> {
     Ok(())
 }
 
+/// Sets how many pods each part of Smart Dairy may have; six is what the example says.
+async fn at_most(story: &Story, pods: u32) -> Result<()> {
+    let patch = json!({"spec": {"maxReplicas": pods}}).to_string();
+    for name in AUTOSCALERS {
+        let patched = ["patch", name, "--namespace=smart-dairy", "--type=merge", "--patch", &patch];
+        story.kubectl_output(&patched).await?;
+    }
+    Ok(())
+}
+
 /// Sets what Smart Dairy does to be fast, and waits until the window holds nothing else.
 async fn optimizations(story: &Story, value: Option<&str>) -> Result<()> {
+    set_optimizations(story, value).await?;
+    wait_for_window().await;
+    let query = format!("sum(increase(http_requests_total{{job=\"odoo\"}}[{WINDOW}])) > 1000");
+    wait::until("the window is full of traffic", FILLED, || async {
+        let found = by_label(&story.environment.prometheus, &query, "", jiff::Timestamp::now()).await?;
+        Ok((!found.is_empty()).then_some(()))
+    })
+    .await
+}
+
+async fn set_optimizations(story: &Story, value: Option<&str>) -> Result<()> {
     let change = value.map_or("OPTIMIZATIONS-".to_owned(), |value| format!("OPTIMIZATIONS={value}"));
     let deployments = ["deployment/odoo", "deployment/api"];
     let mut set = vec!["set", "env", "--namespace=smart-dairy"];
@@ -94,13 +120,7 @@ async fn optimizations(story: &Story, value: Option<&str>) -> Result<()> {
         let wait = ["rollout", "status", name, "--namespace=smart-dairy", "--timeout=180s"];
         story.kubectl_output(&wait).await?;
     }
-    wait_for_window().await;
-    let query = format!("sum(increase(http_requests_total{{job=\"odoo\"}}[{WINDOW}])) > 1000");
-    wait::until("the window is full of traffic", FILLED, || async {
-        let found = by_label(&story.environment.prometheus, &query, "", jiff::Timestamp::now()).await?;
-        Ok((!found.is_empty()).then_some(()))
-    })
-    .await
+    Ok(())
 }
 
 /// The window's own length is what is waited for: nothing but time makes it pass.
