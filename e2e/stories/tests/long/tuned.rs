@@ -14,9 +14,9 @@ use plimsoll_stories::wait;
 use serde_json::json;
 
 /// What each run looks back on.
-const WINDOW: &str = "4m";
+const WINDOW: &str = "10m";
 /// How long it takes until a change has settled and the window holds nothing else.
-const FILLED: Duration = Duration::from_secs(4 * 60 + 70);
+const FILLED: Duration = Duration::from_secs(10 * 60 + 90);
 /// Autoscalers of Smart Dairy.
 const AUTOSCALERS: [&str; 2] = ["hpa/odoo-hpa", "hpa/api-hpa"];
 
