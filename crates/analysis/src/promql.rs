@@ -108,6 +108,22 @@ pub fn metric_names(text: &str) -> Result<BTreeSet<String>, PromqlError> {
     }
 }
 
+/// A string literal of PromQL.
+#[must_use]
+pub fn quoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    text.push('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

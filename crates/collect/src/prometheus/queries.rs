@@ -64,7 +64,7 @@ impl Selector {
 
     /// The same metric with one more matcher, `label="value"`.
     pub(crate) fn with(&self, label: &str, value: &str) -> Result<Self, PromqlError> {
-        Self::new(self.name.clone(), &[&format!("{label}={}", quoted(value)), &self.matchers])
+        Self::new(self.name.clone(), &[&format!("{label}={}", promql::quoted(value)), &self.matchers])
     }
 
     pub(crate) fn text(&self) -> String {
@@ -80,21 +80,6 @@ fn named(name: String, colons: bool) -> Result<String, PromqlError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || (colons && c == ':');
     let is_name = name.chars().all(allowed) && name.chars().next().is_some_and(|c| !c.is_ascii_digit());
     if is_name { Ok(name) } else { Err(PromqlError::Query { why: format!("{name:?} is not a name") }) }
-}
-
-/// A string literal of PromQL.
-pub(crate) fn quoted(value: &str) -> String {
-    let mut text = String::with_capacity(value.len() + 2);
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            '\n' => text.push_str("\\n"),
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-    text
 }
 
 /// A range of time that ends some time before the evaluation instant.
@@ -174,12 +159,15 @@ pub(crate) fn native_total_by(histogram: &Selector, range: Range, label: &str) -
 
 /// cAdvisor's rows of containers in a namespace: neither the pod's sum (`container=""`) nor its sandbox (`POD`).
 pub(crate) fn containers(metric: &str, namespace: &str) -> Result<Selector, PromqlError> {
-    Selector::new(metric, &[&format!("namespace={},container!=\"\",container!=\"POD\"", quoted(namespace))])
+    Selector::new(
+        metric,
+        &[&format!("namespace={},container!=\"\",container!=\"POD\"", promql::quoted(namespace))],
+    )
 }
 
 /// cAdvisor's network rows of a namespace's pods.
 pub(crate) fn pod_network(namespace: &str) -> Result<Selector, PromqlError> {
-    let matchers = format!("namespace={},pod!=\"\"", quoted(namespace));
+    let matchers = format!("namespace={},pod!=\"\"", promql::quoted(namespace));
     Selector::new("container_network_receive_bytes_total", &[&matchers])
 }
 

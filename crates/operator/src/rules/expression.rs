@@ -134,7 +134,7 @@ fn database(spec: &PerformanceBaselineSpec, figure: &str) -> Result<Figure, Stri
         "cacheHitRatio" => {
             let database = spec.sources.postgres.as_ref().and_then(|source| source.database.as_deref());
             let database =
-                database.map(|name| format!("datname={}", quoted(name))).unwrap_or_default();
+                database.map(|name| format!("datname={}", promql::quoted(name))).unwrap_or_default();
             let by = |metric: &str| -> Result<String, String> {
                 Ok(format!("sum by (instance) ({})", rate(&selector(metric, &[&database, ours])?)))
             };
@@ -174,7 +174,7 @@ pub(super) fn hit_ratio(spec: &PerformanceBaselineSpec) -> Result<Figure, String
 /// cAdvisor's containers of the namespace, summed as the baseline sums them: neither a pod's sum nor its sandbox, and
 /// where two scrape jobs see the same containers, the larger sum.
 fn infrastructure(namespace: &str, figure: &str) -> Result<Figure, String> {
-    let matchers = format!("namespace={},container!=\"\",container!=\"POD\"", quoted(namespace));
+    let matchers = format!("namespace={},container!=\"\",container!=\"POD\"", promql::quoted(namespace));
     let inner = match figure {
         "cpu" => rate(&selector("container_cpu_usage_seconds_total", &[&matchers])?),
         "memory" => selector("container_memory_usage_bytes", &[&matchers])?,
@@ -217,18 +217,4 @@ pub(super) fn checked(expr: String, assumes: Assumes) -> Result<Figure, String> 
         Ok(_) => Err("its expression gives no series".to_owned()),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// A string literal of PromQL.
-fn quoted(value: &str) -> String {
-    let mut text = String::from('"');
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            '\n' => text.push_str("\\n"),
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-    text
 }
